@@ -1,0 +1,2 @@
+//! The `arngate-lab` program.
+fn main() {}

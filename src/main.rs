@@ -1,0 +1,2 @@
+//! The `arngate` program: see [`arngate::cli`].
+fn main() {}
