@@ -24,13 +24,23 @@ impl Assets {
         let built = if let Some(directory) = env::var_os("ARNGATE_ASSETS") {
             PathBuf::from(directory)
         } else {
-            Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("control-plane")
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .with_file_name("target")
+                .join("control-plane")
         };
-        let built = Self { control_plane: built.join("bin"), built };
-        let Some(missing) = built.missing() else { return Ok(built) };
+        let built = Self {
+            control_plane: built.join("bin"),
+            built,
+        };
+        let Some(missing) = built.missing() else {
+            return Ok(built);
+        };
 
         if let Some(directory) = env::var_os("KUBEBUILDER_ASSETS") {
-            let given = Self { control_plane: PathBuf::from(directory), built: built.built };
+            let given = Self {
+                control_plane: PathBuf::from(directory),
+                built: built.built,
+            };
             if given.missing().is_none() {
                 return Ok(given);
             }
@@ -39,7 +49,9 @@ impl Assets {
     }
 
     fn missing(&self) -> Option<PathBuf> {
-        [self.etcd(), self.kube_apiserver(), self.kubectl()].into_iter().find(|file| !file.is_file())
+        [self.etcd(), self.kube_apiserver(), self.kubectl()]
+            .into_iter()
+            .find(|file| !file.is_file())
     }
 
     /// etcd.

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
+use super::directory::write_private;
 use super::{Certificates, Directory, Error};
 
 /// A program that kubectl runs to have a token.
@@ -36,8 +37,14 @@ impl Kubeconfigs {
             "client-certificate": certificates.admin,
             "client-key": certificates.admin_key,
         });
-        let admin = write(directory.root(), "admin.kubeconfig", &cluster, &user)?;
-        Ok(Self { directory: directory.root().to_owned(), cluster, admin, written: AtomicU32::new(0) })
+        let admin = directory.path("admin.kubeconfig");
+        write_private(&admin, &kubeconfig(&cluster, &user))?;
+        Ok(Self {
+            directory: directory.root().to_owned(),
+            cluster,
+            admin,
+            written: AtomicU32::new(0),
+        })
     }
 
     pub(super) fn admin(&self) -> &Path {
@@ -49,8 +56,11 @@ impl Kubeconfigs {
     }
 
     pub(super) fn with_exec(&self, plugin: &ExecPlugin) -> Result<PathBuf, Error> {
-        let env: Vec<_> =
-            plugin.env.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        let env: Vec<_> = plugin
+            .env
+            .iter()
+            .map(|(name, value)| json!({ "name": name, "value": value }))
+            .collect();
         let exec = json!({
             "apiVersion": plugin.api_version,
             "command": plugin.command,
@@ -63,6 +73,21 @@ impl Kubeconfigs {
 
     fn write(&self, kind: &str, user: &Value) -> Result<PathBuf, Error> {
         let number = self.written.fetch_add(1, Ordering::Relaxed);
-        write(&self.directory, &format!("{kind}-{number}.kubeconfig"), &self.cluster, user)
+        let path = self.directory.join(format!("{kind}-{number}.kubeconfig"));
+        write_private(&path, &kubeconfig(&self.cluster, user))?;
+        Ok(path)
     }
+}
+
+fn kubeconfig(cluster: &Value, user: &Value) -> String {
+    let name = "arngate-lab";
+    let content = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{ "name": name, "cluster": cluster }],
+        "users": [{ "name": name, "user": user }],
+        "contexts": [{ "name": name, "context": { "cluster": name, "user": name } }],
+        "current-context": name,
+    });
+    format!("{content:#}\n")
 }
