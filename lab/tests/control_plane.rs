@@ -22,10 +22,12 @@ async fn starts_answers_kubectl_and_keeps_its_content_over_a_restart() {
 
     let version = admin(&control_plane, &["version", "-o", "json"]).await;
     let version: serde_json::Value = serde_json::from_str(&version).expect("JSON");
-    assert_eq!(version["serverVersion"]["gitVersion"], "v1.36.3");
     assert_eq!(version["serverVersion"]["major"], "1");
-    assert_eq!(version["serverVersion"]["minor"], "36");
-    assert_eq!(version["clientVersion"]["gitVersion"], "v1.36.3");
+    // A user's own programs may be of another version than those we build.
+    if std::env::var_os("KUBEBUILDER_ASSETS").is_none() {
+        assert_eq!(version["serverVersion"]["gitVersion"], "v1.36.3");
+        assert_eq!(version["clientVersion"]["gitVersion"], "v1.36.3");
+    }
 
     let groups = admin(
         &control_plane,

@@ -75,6 +75,8 @@ fn arguments(options: &Options<'_>) -> Vec<String> {
         "--anonymous-auth=false".to_owned(),
         // No controller creates the service accounts that it asks for.
         "--disable-admission-plugins=ServiceAccount".to_owned(),
+        // Otherwise it waits a minute for open watches to end by themselves.
+        "--shutdown-watch-termination-grace-period=1s".to_owned(),
         "--v=2".to_owned(),
     ]
 }

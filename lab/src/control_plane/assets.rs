@@ -1,5 +1,5 @@
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use super::Error;
 
@@ -21,13 +21,11 @@ impl Assets {
     /// # Errors
     /// If etcd, kube-apiserver or kubectl are missing.
     pub fn locate() -> Result<Self, Error> {
-        let built = if let Some(directory) = env::var_os("ARNGATE_ASSETS") {
-            PathBuf::from(directory)
-        } else {
+        let built = directory_in("ARNGATE_ASSETS").unwrap_or_else(|| {
             Path::new(env!("CARGO_MANIFEST_DIR"))
                 .with_file_name("target")
                 .join("control-plane")
-        };
+        });
         let built = Self {
             control_plane: built.join("bin"),
             built,
@@ -35,11 +33,10 @@ impl Assets {
         let Some(missing) = built.missing() else {
             return Ok(built);
         };
-
-        if let Some(directory) = env::var_os("KUBEBUILDER_ASSETS") {
+        if let Some(control_plane) = directory_in("KUBEBUILDER_ASSETS") {
             let given = Self {
-                control_plane: PathBuf::from(directory),
-                built: built.built,
+                control_plane,
+                ..built
             };
             if given.missing().is_none() {
                 return Ok(given);
@@ -89,4 +86,11 @@ impl Assets {
     pub fn python(&self) -> PathBuf {
         self.built.join("venv/bin/python")
     }
+}
+
+/// The directory that a variable names, absolute: the programs are run from another
+/// one. Empty is as good as unset.
+fn directory_in(variable: &str) -> Option<PathBuf> {
+    let directory = env::var_os(variable).filter(|value| !value.is_empty())?;
+    path::absolute(directory).ok()
 }

@@ -1,10 +1,12 @@
+use std::error::Error as _;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 /// Why there is no control plane, or no answer from it.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum Error {
     /// A program isn't there.
     #[error("there is no {}: build the control plane's programs with `make assets`, which takes some minutes the first time", .0.display())]
@@ -66,5 +68,14 @@ impl Error {
     pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
+    }
+}
+
+/// As people read it: a test's `expect` shows errors this way, and a log on one line
+/// with its newlines escaped tells them nothing.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        self.source().map_or(Ok(()), |source| write!(f, ": {source}"))
     }
 }
