@@ -3,21 +3,30 @@
 //! A kube-apiserver asks it, over HTTPS, who a bearer token is. The modules stand in the order in which a
 //! request passes them:
 //!
-//! 1. [`webhook`] takes the TokenReview in, and in the end makes the outcome an HTTP answer;
-//! 2. [`token`] parses the token, a presigned STS GetCallerIdentity URL, into a typed request;
-//! 3. [`sts`] knows STS's endpoints and sends that request;
-//! 4. [`identity`] reads the ARN that comes back into a principal;
-//! 5. [`mapping`] looks the principal up in an index in memory, and renders username and groups.
+//! 1. [`webhook`] takes the TokenReview in, and in the end makes the [`outcome`] an HTTP answer;
+//! 2. [`authenticator`] takes the token along the rest of the way:
+//! 3. [`token`] parses it, a presigned STS GetCallerIdentity URL, into a typed request;
+//! 4. [`sts`] knows STS's endpoints and sends that request;
+//! 5. [`identity`] reads the ARN that comes back into a principal;
+//! 6. [`mapping`] looks the principal up in an index in memory, and renders username and groups.
 //!
-//! Beside that path, [`source`] watches Kubernetes and files and swaps new indexes in, [`config`] makes one
-//! validated value of file, flags and environment, [`telemetry`] logs and counts, and [`cli`] has a file for
-//! each command.
+//! Beside that path, [`source`] watches Kubernetes and files and swaps new indexes in, [`yaml`] reads aws-auth
+//! and the configuration file within bounds, [`config`] makes one validated value of file, flags and
+//! environment, [`server`] puts all of it together, [`telemetry`] logs and counts, [`atomic_file`] writes files
+//! that others read, and [`cli`] has a file for each command.
+#![forbid(unsafe_code)]
+
+pub mod atomic_file;
+pub mod authenticator;
 pub mod cli;
 pub mod config;
 pub mod identity;
 pub mod mapping;
+pub mod outcome;
+pub mod server;
 pub mod source;
 pub mod sts;
 pub mod telemetry;
 pub mod token;
 pub mod webhook;
+pub mod yaml;

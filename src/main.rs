@@ -1,2 +1,6 @@
 //! The `arngate` program: see [`arngate::cli`].
-fn main() {}
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    arngate::cli::main()
+}

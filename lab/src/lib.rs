@@ -1,6 +1,14 @@
 //! What arngate is tried with.
 //!
-//! - [`control_plane`]: a real etcd and kube-apiserver on this machine.
 //! - [`sts`]: an STS emulator that checks `SigV4` for real, and a CONNECT proxy for STS's host names.
+//! - [`control_plane`]: a real etcd and kube-apiserver on this machine.
+//! - [`config_map_api`]: list and watch of aws-auth, for where no Kubernetes is.
+//! - [`demo`]: all of it at work, step by step.
+//! - [`hostile`]: tokens that must be refused before anything leaves for STS.
+#![forbid(unsafe_code)]
+
+pub mod config_map_api;
 pub mod control_plane;
+pub mod demo;
+pub mod hostile;
 pub mod sts;

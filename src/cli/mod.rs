@@ -1,1 +1,105 @@
-//! (being written)
+//! The command line: one file a command.
+
+mod server;
+mod sts_options;
+mod token;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::telemetry::{self, LogFormat, Verbosity};
+
+/// An IAM authenticator for Kubernetes: kube-apiserver asks it who a bearer token is, AWS STS vouches for the
+/// caller, and aws-auth says which user and groups that is.
+#[derive(Debug, Parser)]
+#[command(
+    name = "arngate",
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage; verify: 3 token refused, 4 no verdict from STS.\n\n\
+                  Examples:\n  \
+                  arngate server -c /etc/arngate/config.yaml --backend-mode EKSConfigMap,MountedFile\n  \
+                  arngate token -i my-cluster\n  \
+                  arngate token -i my-cluster --token-only | arngate verify -t - -i my-cluster"
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Configuration file (YAML); keys are matched without case
+    #[arg(short, long, value_name = "FILE", global = true)]
+    config: Option<std::path::PathBuf>,
+    /// Cluster ID: what tokens must be signed for (a name of this cluster's own)
+    #[arg(
+        short = 'i',
+        long,
+        value_name = "ID",
+        env = "KUBERNETES_AWS_AUTHENTICATOR_CLUSTER_ID",
+        global = true
+    )]
+    cluster_id: Option<String>,
+    /// How log lines on stderr look
+    #[arg(short, long, value_enum, default_value = "text", global = true)]
+    log_format: LogFormat,
+    /// How much is logged
+    #[arg(
+        short = 'v',
+        long,
+        value_enum,
+        default_value = "info",
+        env = "AWS_IAM_AUTHENTICATOR_LOG_VERBOSITY",
+        global = true
+    )]
+    log_verbosity: Verbosity,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve kube-apiserver's token webhook
+    Server(Box<server::Args>),
+    /// Print a token for a cluster, as a client-go credential plugin (ExecCredential) or bare
+    Token(token::Args),
+    /// Have STS verify a token and print whom it vouches for, or why it is refused
+    Verify(verify::Args),
+    /// Print the version
+    Version,
+}
+
+/// Runs the program on the process's arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    telemetry::init(global.log_format, global.log_verbosity);
+    // The process-wide provider, for the libraries that ask for one; an error says that one is set already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&anyhow::Error::new(error).context("cannot start the runtime")),
+    };
+    let result = runtime.block_on(async {
+        match command {
+            Command::Server(args) => server::run(&global, *args).await,
+            Command::Token(args) => token::run(&global, args).await,
+            Command::Verify(args) => verify::run(&global, args).await,
+            Command::Version => {
+                println!("arngate {}", env!("CARGO_PKG_VERSION"));
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    });
+    // What still waits for a name server or a file must not hold the exit up.
+    runtime.shutdown_background();
+    result.unwrap_or_else(|error| failed(&error))
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("arngate: {error:#}");
+    ExitCode::FAILURE
+}

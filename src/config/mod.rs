@@ -1,1 +1,14 @@
-//! (being written)
+//! Configuration: file, environment and flags become one validated value.
+//!
+//! ```text
+//! FILE ─▶ File (raw: what was written, and where) ─┐
+//! environment, flags ─▶ ServerFlags ───────────────┴▶ ServerSettings (validated: what holds)
+//! ```
+
+mod file;
+mod flags;
+mod settings;
+
+pub use file::{ConfigError, File};
+pub use flags::ServerFlags;
+pub use settings::{ServerSettings, SettingsError};

@@ -1,1 +1,31 @@
-//! (being written)
+//! From a principal to a Kubernetes user.
+//!
+//! ```text
+//! aws-auth's values, the configuration file's lists
+//!      │ section: YAML ─▶ entries, each valid or not, with diagnostics
+//!      ▼
+//! Snapshot::update(last good, new) ─▶ Snapshot { contents of the three sections, Index }
+//!      │ Publisher::publish (an atomic swap)
+//!      ▼
+//! Chain [backend, backend, …] ◀── map(identity) ── first match in order; template ─▶ username, groups
+//! ```
+//!
+//! Where mappings come from is [`crate::source`]'s. Look-ups never wait and never scan.
+
+mod chain;
+mod diagnostic;
+mod entry;
+mod index;
+mod section;
+mod snapshot;
+mod subject;
+mod template;
+
+pub use chain::{Backend, BackendMode, Chain, Mapped, MappedUser, Publisher, UnknownBackendMode};
+pub use diagnostic::{Diagnostic, Severity};
+pub use entry::{Mapping, Origin};
+pub use index::{Index, Match};
+pub use section::Section;
+pub use snapshot::Snapshot;
+pub use subject::{PermissionSet, Subject};
+pub use template::{RenderError, Template};

@@ -1,1 +1,12 @@
-//! (being written)
+//! What arngate tells of itself: logs, one audit record a decision, metrics.
+//!
+//! Nothing here takes part in a decision, and nothing here ever sees a token: the audit record is made from
+//! parsed values that hold none.
+
+mod audit;
+mod logs;
+mod metrics;
+
+pub use audit::{Review, record};
+pub use logs::{LogFormat, Verbosity, init};
+pub use metrics::Metrics;

@@ -1,1 +1,17 @@
-//! (being written)
+//! The HTTPS server that kube-apiserver asks.
+//!
+//! ```text
+//! listener ── TLS ──▶ router ──▶ token_review ── token ──▶ Authenticator ── Outcome ──▶ answer ──▶ HTTP
+//!                        │ /metrics, /healthz, /readyz
+//! ```
+//!
+//! [`answer`] is the one place where an outcome becomes an HTTP answer.
+
+pub mod answer;
+pub mod certificate;
+pub mod health;
+pub mod kubeconfig;
+pub mod listener;
+pub mod router;
+pub mod status;
+pub mod token_review;

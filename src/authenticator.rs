@@ -1,0 +1,153 @@
+//! The path of one token: parse, have STS verify, read the principal, look it up.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+
+use crate::{
+    identity::{AccountId, CallerError, Identity, Partition},
+    mapping::{Chain, Mapped, MappedUser},
+    outcome::{Denial, Outcome, Unavailability, User},
+    sts::{CallerIdentity, Client, Endpoints, NoVerdict, StsError},
+    token::{self, PresignedRequest},
+};
+
+/// Turns a token into an [`Outcome`].
+#[derive(Debug)]
+pub struct Authenticator {
+    /// The partition whose principals are let in.
+    pub partition: Partition,
+    /// STS's hosts in that partition.
+    pub endpoints: Endpoints,
+    /// What asks STS.
+    pub sts: Client,
+    /// The backends, in their order.
+    pub chain: Arc<Chain>,
+}
+
+/// An outcome with what is known of the caller, for the audit record.
+#[derive(Debug)]
+pub struct Decision {
+    /// What is said of the token.
+    pub outcome: Outcome,
+    /// The parsed token, where it parsed.
+    pub request: Option<PresignedRequest>,
+    /// Whom STS vouched for, where it did.
+    pub identity: Option<Identity>,
+    /// What matched, where something did.
+    pub mapped: Option<MappedUser>,
+}
+
+impl Decision {
+    /// An outcome that came before the token was looked at.
+    #[must_use]
+    pub const fn without_caller(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            request: None,
+            identity: None,
+            mapped: None,
+        }
+    }
+}
+
+impl Authenticator {
+    /// Says whose `token` is, at `now`.
+    pub async fn authenticate(&self, token: &str, now: Timestamp) -> Decision {
+        let request = match token::parse(token, &self.endpoints, now) {
+            Ok(request) => request,
+            Err(error) => return Decision::without_caller(Outcome::Denied(Denial::Token(error))),
+        };
+        let answer = self.sts.get_caller_identity(&request).await;
+        let identity = answer
+            .map_err(refused)
+            .and_then(|answer| self.identity(&answer, &request));
+        let identity = match identity {
+            Ok(identity) => identity,
+            Err(outcome) => {
+                return Decision {
+                    outcome,
+                    request: Some(request),
+                    identity: None,
+                    mapped: None,
+                };
+            }
+        };
+        let (outcome, mapped) = self.map(&identity);
+        Decision {
+            outcome,
+            request: Some(request),
+            identity: Some(identity),
+            mapped,
+        }
+    }
+
+    /// Reads STS's answer; nothing in it is believed before it is checked against itself.
+    fn identity(&self, answer: &CallerIdentity, request: &PresignedRequest) -> Result<Identity, Outcome> {
+        let account: AccountId = answer
+            .account
+            .parse()
+            .map_err(|_| Outcome::Denied(Denial::Caller(CallerError::Account)))?;
+        Identity::new(
+            self.partition,
+            &answer.arn,
+            account,
+            &answer.user_id,
+            request.access_key_id(),
+        )
+        .map_err(|error| Outcome::Denied(Denial::Caller(error)))
+    }
+
+    fn map(&self, identity: &Identity) -> (Outcome, Option<MappedUser>) {
+        match self.chain.map(identity) {
+            Mapped::Found(mapped) => (Outcome::Authenticated(user(identity, &mapped)), Some(mapped)),
+            Mapped::NotMapped => (Outcome::Denied(Denial::NotMapped), None),
+            Mapped::NotLoaded(backend) => (Outcome::Unavailable(Unavailability::NotLoaded(backend)), None),
+            Mapped::Failed(error) => {
+                tracing::warn!(
+                    canonical_arn = identity.principal().canonical_arn(),
+                    %error,
+                    "a mapping matches, but cannot be rendered"
+                );
+                (Outcome::Denied(Denial::NotRendered), None)
+            }
+        }
+    }
+}
+
+fn refused(error: StsError) -> Outcome {
+    match error {
+        StsError::Rejected(rejection) => Outcome::Denied(Denial::Rejected(rejection)),
+        StsError::NoVerdict(no_verdict) => {
+            if no_verdict != NoVerdict::Throttled {
+                tracing::warn!(error = %no_verdict, "no verdict from STS");
+            }
+            Outcome::Unavailable(Unavailability::Sts(no_verdict))
+        }
+    }
+}
+
+/// The user as aws-iam-authenticator describes it, so that authorizers and audit logs go on.
+fn user(identity: &Identity, mapped: &MappedUser) -> User {
+    let principal = identity.principal();
+    User {
+        username: mapped.username.clone(),
+        uid: format!(
+            "aws-iam-authenticator:{}:{}",
+            principal.account(),
+            identity.user_id()
+        ),
+        groups: mapped.groups.clone(),
+        extra: BTreeMap::from([
+            ("arn", principal.arn()),
+            ("canonicalArn", principal.canonical_arn()),
+            ("sessionName", identity.session_name().to_owned()),
+            ("accessKeyId", identity.access_key_id().to_owned()),
+            ("principalId", identity.user_id().to_owned()),
+            (
+                "sigs.k8s.io/aws-iam-authenticator/principalId",
+                identity.user_id().to_owned(),
+            ),
+        ]),
+    }
+}

@@ -1,0 +1,44 @@
+//! `arngate server`
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Global;
+use crate::{
+    config::{ServerFlags, ServerSettings},
+    server::Server,
+};
+
+/// Serve kube-apiserver's token webhook on https://ADDRESS:PORT/authenticate, with /metrics, /healthz and
+/// /readyz beside it, and plain /healthz on the health port.
+///
+/// Flags win over environment variables, those over the configuration file. TERM and INT finish the reviews
+/// under way and end it with exit code 0.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    flags: ServerFlags,
+}
+
+pub(super) async fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
+    // Set before anything else, so that a signal during the start is not lost.
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let settings = ServerSettings::load(
+        global.config.as_deref(),
+        global.cluster_id.as_deref(),
+        &args.flags,
+    )
+    .context("the configuration cannot be used")?;
+    let server = Server::bind(settings).await.context("cannot start")?;
+    server
+        .run(async move {
+            tokio::select! {
+                _ = term.recv() => tracing::info!("TERM: finishing the reviews under way"),
+                _ = int.recv() => tracing::info!("INT: finishing the reviews under way"),
+            }
+        })
+        .await;
+    Ok(ExitCode::SUCCESS)
+}

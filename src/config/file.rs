@@ -1,0 +1,410 @@
+//! The configuration file as written. Keys are matched without case, as they are today.
+
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use crate::{
+    mapping::BackendMode,
+    sts::ExtraHost,
+    yaml::{self, Node, Position, Value, YamlError},
+};
+
+/// The longest configuration file that is read, in bytes.
+const MAX_LEN: u64 = 16 * 1024 * 1024;
+
+/// What is wrong with the configuration file: where, what, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is longer than anything meant.
+    #[error("{path} is longer than {MAX_LEN} bytes")]
+    TooLong {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// It is no YAML.
+    #[error("{path}: {source}")]
+    Yaml {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        source: YamlError,
+    },
+    /// A value is not what its key takes.
+    #[error("{path}:{}:{}: {key}: {message}", position.line, position.column)]
+    Value {
+        /// Which file.
+        path: PathBuf,
+        /// Where in it.
+        position: Position,
+        /// The key, with the section before it.
+        key: String,
+        /// What is wrong, and what to write instead.
+        message: String,
+    },
+}
+
+/// What the file says. A key that is absent, or present without a value, says nothing.
+#[derive(Debug, Default)]
+pub struct File {
+    /// Where it was read from; empty where there is none.
+    pub path: PathBuf,
+    /// `clusterID`
+    pub cluster_id: Option<String>,
+    /// `server.partition`
+    pub partition: Option<crate::identity::Partition>,
+    /// `server.region`
+    pub region: Option<String>,
+    /// `server.port`
+    pub port: Option<u16>,
+    /// `server.healthPort`
+    pub health_port: Option<u16>,
+    /// `server.address`
+    pub address: Option<std::net::IpAddr>,
+    /// `server.hostname`
+    pub hostname: Option<String>,
+    /// `server.stateDir`
+    pub state_dir: Option<PathBuf>,
+    /// `server.generateKubeconfig`
+    pub generate_kubeconfig: Option<PathBuf>,
+    /// `server.kubeconfigPregenerated`
+    pub kubeconfig_pregenerated: Option<bool>,
+    /// `server.kubeconfig`
+    pub kubeconfig: Option<PathBuf>,
+    /// `server.master`
+    pub master: Option<String>,
+    /// `server.backendMode`
+    pub backend_mode: Vec<BackendMode>,
+    /// `server.audiences`
+    pub audiences: Vec<String>,
+    /// `server.stsConnectTo`
+    pub sts_connect_to: Option<crate::sts::ConnectTo>,
+    /// `server.stsCABundle`
+    pub sts_ca_bundle: Option<PathBuf>,
+    /// `server.stsExtraHosts`, each with `host` and `region`
+    pub sts_extra_hosts: Vec<ExtraHost>,
+    /// `server.mapRoles`
+    pub map_roles: Option<Node>,
+    /// `server.mapUsers`
+    pub map_users: Option<Node>,
+    /// `server.mapAccounts`
+    pub map_accounts: Option<Node>,
+}
+
+/// Keys of aws-iam-authenticator that decide who gets in or what is shown of whom, and that this version does
+/// not serve. To ignore them would let in, or show, what its user had shut out.
+const NOT_SERVED: [&str; 6] = [
+    "scrubbedAccounts",
+    "reservedPrefixConfig",
+    "dynamicfilepath",
+    "dynamicfileUserIDStrict",
+    "dynamicBackendModePath",
+    "ec2DescribeInstancesRoleARN",
+];
+
+impl File {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let error = |source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        if std::fs::metadata(path).map_err(error)?.len() > MAX_LEN {
+            return Err(ConfigError::TooLong {
+                path: path.to_owned(),
+            });
+        }
+        Self::parse(path, &std::fs::read_to_string(path).map_err(error)?)
+    }
+
+    /// Reads `text`, which `path` holds.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let limits = yaml::Limits::for_bytes(usize::try_from(MAX_LEN).unwrap_or(usize::MAX));
+        let document = yaml::parse(text, limits).map_err(|source| ConfigError::Yaml {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut file = Self {
+            path: path.to_owned(),
+            ..Self::default()
+        };
+        let Some(document) = document else { return Ok(file) };
+        let mut top = Section::new(path, "", document)?;
+        file.cluster_id = top.text("clusterID")?;
+        if let Some(server) = top.take("server") {
+            file.read_server(Section::new(path, "server.", server)?)?;
+        }
+        top.warn_of_the_rest();
+        Ok(file)
+    }
+
+    fn read_server(&mut self, mut server: Section<'_>) -> Result<(), ConfigError> {
+        self.partition = server.parsed("partition")?;
+        self.region = server.text("region")?;
+        self.port = server.parsed("port")?;
+        self.health_port = server.parsed("healthPort")?;
+        self.address = server.parsed("address")?;
+        self.hostname = server.text("hostname")?;
+        self.state_dir = server.text("stateDir")?.map(PathBuf::from);
+        self.generate_kubeconfig = server.text("generateKubeconfig")?.map(PathBuf::from);
+        self.kubeconfig_pregenerated = server.parsed("kubeconfigPregenerated")?;
+        self.kubeconfig = server.text("kubeconfig")?.map(PathBuf::from);
+        self.master = server.text("master")?;
+        self.backend_mode = server.parsed_list("backendMode")?;
+        self.audiences = server.parsed_list("audiences")?;
+        self.sts_connect_to = server.parsed("stsConnectTo")?;
+        self.sts_ca_bundle = server.text("stsCABundle")?.map(PathBuf::from);
+        self.sts_extra_hosts = server.extra_hosts("stsExtraHosts")?;
+        self.map_roles = server.take("mapRoles");
+        self.map_users = server.take("mapUsers");
+        self.map_accounts = server.take("mapAccounts");
+        for key in NOT_SERVED {
+            if let Some(node) = server.take(key) {
+                return Err(server.error(key, node.span, "not served by this version of arngate; remove it"));
+            }
+        }
+        server.warn_of_the_rest();
+        Ok(())
+    }
+}
+
+/// A mapping of the file, of which the keys are taken one by one.
+struct Section<'a> {
+    path: &'a Path,
+    prefix: &'static str,
+    fields: Vec<(String, Node)>,
+}
+
+impl<'a> Section<'a> {
+    fn new(path: &'a Path, prefix: &'static str, node: Node) -> Result<Self, ConfigError> {
+        let mut section = Self {
+            path,
+            prefix,
+            fields: Vec::new(),
+        };
+        let position = node.span;
+        match node.value {
+            Value::Null => {}
+            Value::Mapping(fields) => {
+                for (key, value) in fields {
+                    let (key_position, Some(name)) = (key.span, key.as_str()) else {
+                        return Err(section.error("", key.span, "a key must be a text"));
+                    };
+                    if section
+                        .fields
+                        .iter()
+                        .any(|(other, _)| other.eq_ignore_ascii_case(name))
+                    {
+                        return Err(section.error(
+                            name,
+                            key_position,
+                            "given twice; keys are matched without case",
+                        ));
+                    }
+                    section.fields.push((name.to_owned(), value));
+                }
+            }
+            _ => {
+                return Err(section.error(
+                    "",
+                    position,
+                    "want keys with values, such as `clusterID: my-cluster`",
+                ));
+            }
+        }
+        Ok(section)
+    }
+
+    fn error(&self, key: &str, position: Position, message: impl Display) -> ConfigError {
+        ConfigError::Value {
+            path: self.path.to_owned(),
+            position,
+            key: format!("{}{key}", self.prefix),
+            message: message.to_string(),
+        }
+    }
+
+    fn take(&mut self, key: &str) -> Option<Node> {
+        let index = self
+            .fields
+            .iter()
+            .position(|(name, _)| name.eq_ignore_ascii_case(key))?;
+        let node = self.fields.swap_remove(index).1;
+        (!matches!(node.value, Value::Null)).then_some(node)
+    }
+
+    /// A text; an empty one says nothing, as today.
+    fn text(&mut self, key: &str) -> Result<Option<String>, ConfigError> {
+        let Some(node) = self.take(key) else {
+            return Ok(None);
+        };
+        match node.as_str() {
+            Some("") => Ok(None),
+            Some(text) => Ok(Some(text.to_owned())),
+            None => Err(self.error(key, node.span, "want a text")),
+        }
+    }
+
+    fn parsed<T: FromStr<Err: Display>>(&mut self, key: &str) -> Result<Option<T>, ConfigError> {
+        let Some(node) = self.take(key) else {
+            return Ok(None);
+        };
+        match node.as_str() {
+            Some("") => Ok(None),
+            Some(text) => text
+                .parse()
+                .map(Some)
+                .map_err(|error| self.error(key, node.span, format!("{text:?}: {error}"))),
+            None => Err(self.error(key, node.span, "want a single value")),
+        }
+    }
+
+    /// A list, or one text with commas, which is the same list as the flag takes.
+    fn parsed_list<T: FromStr<Err: Display>>(&mut self, key: &str) -> Result<Vec<T>, ConfigError> {
+        let Some(node) = self.take(key) else {
+            return Ok(Vec::new());
+        };
+        let parse = |text: &str, position| {
+            text.trim()
+                .parse()
+                .map_err(|error| self.error(key, position, format!("{text:?}: {error}")))
+        };
+        match &node.value {
+            Value::Sequence(items) => items
+                .iter()
+                .map(|item| match item.as_str() {
+                    Some(text) => parse(text, item.span),
+                    None => Err(self.error(key, item.span, "want a list of texts")),
+                })
+                .collect(),
+            _ => match node.as_str() {
+                Some(text) => text.split(',').map(|text| parse(text, node.span)).collect(),
+                None => Err(self.error(key, node.span, "want a list of texts")),
+            },
+        }
+    }
+
+    fn extra_hosts(&mut self, key: &str) -> Result<Vec<ExtraHost>, ConfigError> {
+        let Some(node) = self.take(key) else {
+            return Ok(Vec::new());
+        };
+        let form = "want a list of entries with host and region";
+        let Value::Sequence(items) = node.value else {
+            return Err(self.error(key, node.span, form));
+        };
+        items
+            .into_iter()
+            .map(|item| {
+                let position = item.span;
+                let mut fields = Section::new(self.path, "server.stsExtraHosts.", item)?;
+                match (fields.text("host")?, fields.text("region")?) {
+                    (Some(host), Some(region)) => Ok(ExtraHost { host, region }),
+                    _ => Err(self.error(key, position, form)),
+                }
+            })
+            .collect()
+    }
+
+    fn warn_of_the_rest(&self) {
+        for (key, node) in &self.fields {
+            tracing::warn!(
+                file = %self.path.display(),
+                line = node.span.line,
+                "unknown key {}{key} in the configuration file: ignored", self.prefix
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<File, ConfigError> {
+        File::parse(Path::new("config.yaml"), text)
+    }
+
+    #[test]
+    fn keys_are_matched_without_case() {
+        let file =
+            parse("CLUSTERID: c\nServer:\n  PORT: 1\n  backendmode: [EKSConfigMap, MountedFile]\n").unwrap();
+        assert_eq!(file.cluster_id.as_deref(), Some("c"));
+        assert_eq!(file.port, Some(1));
+        assert_eq!(
+            file.backend_mode,
+            [BackendMode::EksConfigMap, BackendMode::MountedFile]
+        );
+    }
+
+    #[test]
+    fn an_empty_file_and_empty_values_say_nothing() {
+        for text in [
+            "",
+            "# only a comment\n",
+            "clusterID:\nserver:\n",
+            "clusterID: ''\nserver: {port: '', master: ~}\n",
+        ] {
+            let file = parse(text).unwrap();
+            assert!(
+                file.cluster_id.is_none() && file.port.is_none() && file.master.is_none(),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_list_may_be_one_text_with_commas() {
+        let file = parse("server:\n  backendMode: EKSConfigMap,MountedFile\n").unwrap();
+        assert_eq!(
+            file.backend_mode,
+            [BackendMode::EksConfigMap, BackendMode::MountedFile]
+        );
+    }
+
+    #[test]
+    fn an_error_names_file_line_column_and_key() {
+        for (text, want) in [
+            (
+                "clusterID: c\nserver:\n  port: many\n",
+                "config.yaml:3:9: server.port: \"many\"",
+            ),
+            (
+                "server:\n  port: 1\n  Port: 2\n",
+                "config.yaml:3:3: server.Port: given twice",
+            ),
+            (
+                "server:\n  partition: awz\n",
+                "config.yaml:2:14: server.partition: \"awz\": unknown partition",
+            ),
+            ("server: [1]\n", "config.yaml:1:9: server.: want keys"),
+            (
+                "server:\n  address: localhost\n",
+                "config.yaml:2:12: server.address: \"localhost\"",
+            ),
+            (
+                "server:\n  scrubbedAccounts: ['111122223333']\n",
+                "not served by this version",
+            ),
+            ("clusterID: [\n", "config.yaml: "),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(want), "{error}\ndoes not contain\n{want}");
+        }
+    }
+}

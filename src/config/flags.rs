@@ -1,0 +1,58 @@
+use std::{net::IpAddr, path::PathBuf};
+
+use crate::{identity::Partition, mapping::BackendMode, sts::ConnectTo};
+
+/// The flags of `arngate server`. Absent flags leave the word to the configuration file, and then to the
+/// defaults named here.
+#[derive(Debug, Default, clap::Args)]
+pub struct ServerFlags {
+    /// AWS partition whose principals are let in [default: aws]
+    #[arg(long, value_name = "PARTITION")]
+    pub partition: Option<Partition>,
+    /// A region to allow beside those in arngate's table
+    #[arg(long, env = "AWS_REGION", value_name = "REGION")]
+    pub region: Option<String>,
+    /// Where to write the webhook kubeconfig for kube-apiserver
+    /// [default: /etc/kubernetes/aws-iam-authenticator/kubeconfig.yaml]
+    #[arg(long, value_name = "FILE")]
+    pub generate_kubeconfig: Option<PathBuf>,
+    /// The webhook kubeconfig is made by hand: write none [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub kubeconfig_pregenerated: Option<bool>,
+    /// Where cert.pem and key.pem are kept [default: /var/aws-iam-authenticator]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Kubeconfig by which to watch aws-auth; in a pod, its service account serves
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// URL of the API server, instead of the kubeconfig's
+    #[arg(long, value_name = "URL")]
+    pub master: Option<String>,
+    /// IP address to listen on [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    pub address: Option<IpAddr>,
+    /// Port to listen on; 0 takes any free one [default: 21362]
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Port for plain /healthz on every address; 0 takes any free one [default: 21363]
+    #[arg(long, value_name = "PORT")]
+    pub health_port: Option<u16>,
+    /// Backends to look mappings up in, in this order; the first that matches wins: MountedFile (the
+    /// configuration file's mappings), EKSConfigMap (configmap/aws-auth in kube-system) [default: MountedFile]
+    #[arg(long, value_name = "MODE,…", value_delimiter = ',')]
+    pub backend_mode: Vec<BackendMode>,
+    /// Audiences that tokens accepted here are meant for; none leaves that to the API server
+    #[arg(long, value_name = "AUDIENCE,…", value_delimiter = ',')]
+    pub audiences: Vec<String>,
+    /// Connect here for STS, whatever the token's host (a VPC endpoint, an emulator); Host, SNI and the
+    /// certificate check stay. Proxy variables do not count then
+    #[arg(long, value_name = "HOST:PORT")]
+    pub sts_connect_to: Option<ConnectTo>,
+    /// PEM file of CAs to trust for STS beside the system's (or those of SSL_CERT_FILE and SSL_CERT_DIR)
+    #[arg(long, value_name = "FILE")]
+    pub sts_ca_bundle: Option<PathBuf>,
+    /// How long one STS call may take, in seconds: 1 to 9, since kube-apiserver wants an answer within 10
+    /// [default: 8]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=9))]
+    pub sts_timeout: Option<u64>,
+}

@@ -1,0 +1,228 @@
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
+
+use super::{ConfigError, File, ServerFlags};
+use crate::{
+    identity::Partition,
+    mapping::{BackendMode, Severity, Snapshot},
+    sts::{ClientOptions, EndpointError, Endpoints},
+    token::{ClusterId, ClusterIdError},
+};
+
+/// What `arngate server` runs by: every value checked, every default filled in.
+#[derive(Debug)]
+pub struct ServerSettings {
+    /// What tokens must be signed for.
+    pub cluster_id: ClusterId,
+    /// Whose principals are let in.
+    pub partition: Partition,
+    /// STS's hosts in that partition.
+    pub endpoints: Endpoints,
+    /// Where to listen.
+    pub address: IpAddr,
+    /// Where to listen; 0 takes any free port.
+    pub port: u16,
+    /// For plain health checks; 0 takes any free port.
+    pub health_port: u16,
+    /// The name in the certificate and in the webhook kubeconfig's URL.
+    pub hostname: String,
+    /// Where `cert.pem` and `key.pem` are kept.
+    pub state_dir: PathBuf,
+    /// Where the webhook kubeconfig is written.
+    pub generate_kubeconfig: PathBuf,
+    /// It is made by hand, and not written.
+    pub kubeconfig_pregenerated: bool,
+    /// By which the API server is reached; a pod's service account where absent.
+    pub kubeconfig: Option<PathBuf>,
+    /// The API server's URL, instead of the kubeconfig's.
+    pub master: Option<String>,
+    /// The backends, in their order; none twice, at least one.
+    pub backend_modes: Vec<BackendMode>,
+    /// The configuration file's own mappings.
+    pub mounted: Arc<Snapshot>,
+    /// Audiences that tokens accepted here are meant for.
+    pub audiences: Vec<String>,
+    /// How STS is reached.
+    pub sts: ClientOptions,
+}
+
+/// Why the settings do not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The configuration file.
+    #[error(transparent)]
+    File(#[from] ConfigError),
+    /// No cluster ID anywhere.
+    #[error(
+        "no cluster ID: set clusterID in the configuration file, -i ID, or \
+         KUBERNETES_AWS_AUTHENTICATOR_CLUSTER_ID; it is what tokens must be signed for"
+    )]
+    NoClusterId,
+    /// A cluster ID that cannot be signed.
+    #[error("the cluster ID cannot be used: {0}")]
+    ClusterId(#[from] ClusterIdError),
+    /// A region or an extra host.
+    #[error("STS's hosts: {0}")]
+    Endpoints(#[from] EndpointError),
+    /// A backend twice.
+    #[error("backend-mode names {0} twice")]
+    BackendTwice(BackendMode),
+}
+
+impl ServerSettings {
+    /// Reads the file at `path`, where there is one, and lays environment and flags over it.
+    ///
+    /// # Errors
+    /// See [`SettingsError`].
+    pub fn load(
+        path: Option<&std::path::Path>,
+        cluster_id: Option<&str>,
+        flags: &ServerFlags,
+    ) -> Result<Self, SettingsError> {
+        let file = path.map(File::read).transpose()?.unwrap_or_default();
+        Self::new(file, cluster_id, flags)
+    }
+
+    /// Lays environment and flags over `file`.
+    ///
+    /// # Errors
+    /// See [`SettingsError`].
+    pub fn new(file: File, cluster_id: Option<&str>, flags: &ServerFlags) -> Result<Self, SettingsError> {
+        let cluster_id = cluster_id
+            .or(file.cluster_id.as_deref())
+            .ok_or(SettingsError::NoClusterId)?
+            .parse()?;
+        let partition = flags.partition.or(file.partition).unwrap_or(Partition::Aws);
+        let region = flags.region.as_deref().or(file.region.as_deref());
+        let backend_modes = pick(&flags.backend_mode, file.backend_mode, || {
+            vec![BackendMode::MountedFile]
+        });
+        for (index, mode) in backend_modes.iter().enumerate() {
+            if backend_modes[..index].contains(mode) {
+                return Err(SettingsError::BackendTwice(*mode));
+            }
+        }
+        let (mounted, diagnostics) = Snapshot::from_nodes(
+            file.map_roles.as_ref(),
+            file.map_users.as_ref(),
+            file.map_accounts.as_ref(),
+        );
+        for diagnostic in &diagnostics {
+            let path = file.path.display();
+            match diagnostic.severity {
+                Severity::Error => tracing::error!(file = %path, %diagnostic, "configuration file"),
+                Severity::Warning => tracing::warn!(file = %path, %diagnostic, "configuration file"),
+            }
+        }
+        Ok(Self {
+            cluster_id,
+            partition,
+            endpoints: Endpoints::new(partition, region, &file.sts_extra_hosts)?,
+            address: flags
+                .address
+                .or(file.address)
+                .unwrap_or(IpAddr::from([127, 0, 0, 1])),
+            port: flags.port.or(file.port).unwrap_or(21362),
+            health_port: flags.health_port.or(file.health_port).unwrap_or(21363),
+            hostname: file.hostname.unwrap_or_else(|| "localhost".to_owned()),
+            state_dir: flags
+                .state_dir
+                .clone()
+                .or(file.state_dir)
+                .unwrap_or_else(|| "/var/aws-iam-authenticator".into()),
+            generate_kubeconfig: flags
+                .generate_kubeconfig
+                .clone()
+                .or(file.generate_kubeconfig)
+                .unwrap_or_else(|| "/etc/kubernetes/aws-iam-authenticator/kubeconfig.yaml".into()),
+            kubeconfig_pregenerated: flags
+                .kubeconfig_pregenerated
+                .or(file.kubeconfig_pregenerated)
+                .unwrap_or(false),
+            kubeconfig: flags.kubeconfig.clone().or(file.kubeconfig),
+            master: flags.master.clone().or(file.master),
+            backend_modes,
+            mounted: Arc::new(mounted),
+            audiences: pick(&flags.audiences, file.audiences, Vec::new),
+            sts: ClientOptions {
+                connect_to: flags.sts_connect_to.clone().or(file.sts_connect_to),
+                ca_bundle: flags.sts_ca_bundle.clone().or(file.sts_ca_bundle),
+                total_timeout: flags.sts_timeout.map_or(
+                    ClientOptions::default().total_timeout,
+                    std::time::Duration::from_secs,
+                ),
+                ..ClientOptions::default()
+            },
+        })
+    }
+}
+
+/// The flag's list, or the file's, or the default: the first that is not empty.
+fn pick<T: Clone>(flag: &[T], file: Vec<T>, default: impl FnOnce() -> Vec<T>) -> Vec<T> {
+    if !flag.is_empty() {
+        flag.to_vec()
+    } else if !file.is_empty() {
+        file
+    } else {
+        default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn file(text: &str) -> File {
+        File::parse(Path::new("config.yaml"), text).unwrap()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_today() {
+        let settings = ServerSettings::new(file("clusterID: c"), None, &ServerFlags::default()).unwrap();
+        assert_eq!(settings.partition, Partition::Aws);
+        assert_eq!(
+            (settings.address.to_string().as_str(), settings.port),
+            ("127.0.0.1", 21362)
+        );
+        assert_eq!(settings.health_port, 21363);
+        assert_eq!(settings.hostname, "localhost");
+        assert_eq!(settings.state_dir, Path::new("/var/aws-iam-authenticator"));
+        let kubeconfig = "/etc/kubernetes/aws-iam-authenticator/kubeconfig.yaml";
+        assert_eq!(settings.generate_kubeconfig, Path::new(kubeconfig));
+        assert_eq!(settings.backend_modes, [BackendMode::MountedFile]);
+        assert!(!settings.kubeconfig_pregenerated && settings.audiences.is_empty());
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let text = "clusterID: c\nserver: {port: 1, partition: aws-cn, backendMode: [EKSConfigMap]}";
+        let flags = ServerFlags {
+            port: Some(2),
+            backend_mode: vec![BackendMode::MountedFile],
+            ..ServerFlags::default()
+        };
+        let settings = ServerSettings::new(file(text), Some("d"), &flags).unwrap();
+        assert_eq!((settings.port, settings.cluster_id.as_str()), (2, "d"));
+        assert_eq!(settings.partition, Partition::AwsCn);
+        assert_eq!(settings.backend_modes, [BackendMode::MountedFile]);
+    }
+
+    #[test]
+    fn what_cannot_hold_is_an_error() {
+        let error = |text: &str| ServerSettings::new(file(text), None, &ServerFlags::default()).unwrap_err();
+        assert!(matches!(error(""), SettingsError::NoClusterId));
+        assert!(matches!(
+            error("clusterID: \"a\\nb\""),
+            SettingsError::ClusterId(_)
+        ));
+        assert!(matches!(
+            error("clusterID: c\nserver: {backendMode: [MountedFile, File]}"),
+            SettingsError::BackendTwice(BackendMode::MountedFile)
+        ));
+        assert!(matches!(
+            error("clusterID: c\nserver: {region: 'us east'}"),
+            SettingsError::Endpoints(_)
+        ));
+    }
+}

@@ -1,0 +1,278 @@
+use std::{fmt, str::FromStr, sync::Arc};
+
+use arc_swap::ArcSwapOption;
+
+use super::{Match, Origin, RenderError, Snapshot};
+use crate::identity::Identity;
+
+/// A kind of place where mappings are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BackendMode {
+    /// `MountedFile`: the configuration file.
+    MountedFile,
+    /// `EKSConfigMap`: `configmap/aws-auth` in `kube-system`.
+    EksConfigMap,
+}
+
+/// A text that names no backend.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no such backend, or none that this version serves; want MountedFile or EKSConfigMap")]
+pub struct UnknownBackendMode;
+
+impl BackendMode {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MountedFile => "MountedFile",
+            Self::EksConfigMap => "EKSConfigMap",
+        }
+    }
+
+    /// A backend of this kind that has not loaded yet, and what loads it.
+    #[must_use]
+    pub fn backend(self) -> (Backend, Publisher) {
+        let slot = Arc::new(ArcSwapOption::empty());
+        (
+            Backend {
+                mode: self,
+                slot: Arc::clone(&slot),
+            },
+            Publisher(slot),
+        )
+    }
+}
+
+impl FromStr for BackendMode {
+    type Err = UnknownBackendMode;
+
+    /// Takes the names, and those that they had before.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "MountedFile" | "File" => Ok(Self::MountedFile),
+            "EKSConfigMap" | "ConfigMap" => Ok(Self::EksConfigMap),
+            _ => Err(UnknownBackendMode),
+        }
+    }
+}
+
+impl fmt::Display for BackendMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+type Slot = Arc<ArcSwapOption<Snapshot>>;
+
+/// A place where mappings are kept, as look-ups see it.
+#[derive(Debug)]
+pub struct Backend {
+    mode: BackendMode,
+    slot: Slot,
+}
+
+/// The other end of a [`Backend`]: what its source publishes by.
+#[derive(Debug)]
+pub struct Publisher(Slot);
+
+impl Publisher {
+    /// Puts a snapshot in force, at once and whole.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.0.store(Some(snapshot));
+    }
+}
+
+/// The backends in their order.
+#[derive(Debug)]
+pub struct Chain(Vec<Backend>);
+
+/// What the chain says of an identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mapped {
+    /// It is this user.
+    Found(MappedUser),
+    /// Every backend has loaded, and none maps it.
+    NotMapped,
+    /// This backend has not loaded yet, and none before it maps the identity: there is no verdict.
+    NotLoaded(BackendMode),
+    /// What matches cannot be rendered.
+    Failed(RenderError),
+}
+
+/// A Kubernetes user, and what made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappedUser {
+    /// The username.
+    pub username: String,
+    /// The groups, in order.
+    pub groups: Vec<String>,
+    /// Which backend matched.
+    pub backend: BackendMode,
+    /// Which of its entries.
+    pub origin: Origin,
+}
+
+impl Chain {
+    /// The backends, first match first.
+    #[must_use]
+    pub const fn new(backends: Vec<Backend>) -> Self {
+        Self(backends)
+    }
+
+    /// Each backend, and whether it has loaded.
+    pub fn loaded(&self) -> impl Iterator<Item = (BackendMode, bool)> + '_ {
+        self.0
+            .iter()
+            .map(|backend| (backend.mode, backend.slot.load().is_some()))
+    }
+
+    /// Who `identity` is. Within a backend, entries come before accounts; the first backend that matches wins.
+    #[must_use]
+    pub fn map(&self, identity: &Identity) -> Mapped {
+        for backend in &self.0 {
+            let snapshot = backend.slot.load();
+            let Some(snapshot) = snapshot.as_ref() else {
+                return Mapped::NotLoaded(backend.mode);
+            };
+            let Some(found) = snapshot.index().look_up(identity) else {
+                continue;
+            };
+            let (rendered, origin) = match found {
+                Match::Entry(mapping) => (mapping.render(identity), mapping.origin),
+                Match::Account(origin) => (Ok((identity.principal().canonical_arn(), Vec::new())), origin),
+            };
+            return match rendered {
+                Ok((username, groups)) => Mapped::Found(MappedUser {
+                    username,
+                    groups,
+                    backend: backend.mode,
+                    origin,
+                }),
+                Err(error) => Mapped::Failed(error),
+            };
+        }
+        Mapped::NotMapped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::identity::Partition;
+
+    fn identity(arn: &str) -> Identity {
+        let user_id = if arn.contains(":assumed-role/") {
+            "AROAEXAMPLE:s"
+        } else {
+            "AIDAEXAMPLE"
+        };
+        Identity::new(
+            Partition::Aws,
+            arn,
+            "111122223333".parse().unwrap(),
+            user_id,
+            "AKIAEXAMPLE",
+        )
+        .unwrap()
+    }
+
+    fn snapshot(section: &str, text: &str) -> Arc<Snapshot> {
+        let data = BTreeMap::from([(section.to_owned(), text.to_owned())]);
+        let (snapshot, diagnostics) = Snapshot::update(None, &data);
+        assert_eq!(diagnostics, []);
+        Arc::new(snapshot)
+    }
+
+    fn username(mapped: &Mapped) -> &str {
+        if let Mapped::Found(user) = mapped {
+            &user.username
+        } else {
+            panic!("{mapped:?}")
+        }
+    }
+
+    const BOB: &str = "arn:aws:iam::111122223333:user/bob";
+    const CAROL: &str = "arn:aws:iam::111122223333:user/carol";
+
+    #[test]
+    fn the_first_backend_that_matches_wins() {
+        let (first, first_source) = BackendMode::EksConfigMap.backend();
+        let (second, second_source) = BackendMode::MountedFile.backend();
+        let chain = Chain::new(vec![first, second]);
+        second_source.publish(snapshot(
+            "mapUsers",
+            &format!("[{{userarn: {BOB}, username: second}}, {{userarn: {CAROL}, username: carol}}]"),
+        ));
+        assert_eq!(
+            chain.map(&identity(BOB)),
+            Mapped::NotLoaded(BackendMode::EksConfigMap)
+        );
+        let loaded: Vec<_> = chain.loaded().collect();
+        assert_eq!(
+            loaded,
+            [
+                (BackendMode::EksConfigMap, false),
+                (BackendMode::MountedFile, true)
+            ]
+        );
+
+        first_source.publish(snapshot(
+            "mapUsers",
+            &format!("[{{userarn: {BOB}, username: first}}]"),
+        ));
+        assert_eq!(username(&chain.map(&identity(BOB))), "first");
+        assert_eq!(username(&chain.map(&identity(CAROL))), "carol");
+        let nobody = identity("arn:aws:iam::111122223333:user/mallory");
+        assert_eq!(chain.map(&nobody), Mapped::NotMapped);
+
+        first_source.publish(Arc::new(Snapshot::empty()));
+        assert_eq!(username(&chain.map(&identity(BOB))), "second");
+    }
+
+    #[test]
+    fn a_match_before_a_backend_that_has_not_loaded_is_a_verdict() {
+        let (first, first_source) = BackendMode::MountedFile.backend();
+        let (second, _source) = BackendMode::EksConfigMap.backend();
+        let chain = Chain::new(vec![first, second]);
+        first_source.publish(snapshot(
+            "mapUsers",
+            &format!("[{{userarn: {BOB}, username: bob}}]"),
+        ));
+        assert_eq!(username(&chain.map(&identity(BOB))), "bob");
+        assert_eq!(
+            chain.map(&identity(CAROL)),
+            Mapped::NotLoaded(BackendMode::EksConfigMap)
+        );
+    }
+
+    #[test]
+    fn an_account_maps_all_that_no_entry_of_the_backend_does() {
+        let (backend, source) = BackendMode::MountedFile.backend();
+        let chain = Chain::new(vec![backend]);
+        source.publish(snapshot("mapAccounts", "['111122223333']"));
+        let role = identity("arn:aws:sts::111122223333:assumed-role/R/s");
+        let Mapped::Found(user) = chain.map(&role) else {
+            panic!("not found")
+        };
+        assert_eq!(
+            (user.username.as_str(), user.groups.len()),
+            ("arn:aws:iam::111122223333:role/R", 0)
+        );
+        assert_eq!(user.origin.to_string(), "mapAccounts entry 1 (line 1)");
+    }
+
+    #[test]
+    fn the_old_names_are_taken() {
+        for (name, mode) in [
+            ("MountedFile", BackendMode::MountedFile),
+            ("File", BackendMode::MountedFile),
+            ("EKSConfigMap", BackendMode::EksConfigMap),
+            ("ConfigMap", BackendMode::EksConfigMap),
+        ] {
+            assert_eq!(name.parse(), Ok(mode));
+        }
+        assert_eq!("Nothing".parse::<BackendMode>(), Err(UnknownBackendMode));
+    }
+}

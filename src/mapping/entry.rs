@@ -1,0 +1,71 @@
+use std::fmt;
+
+use super::{RenderError, Section, Template};
+use crate::{identity::Identity, yaml::Position};
+
+/// What an entry of mapRoles or mapUsers gives its subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapping {
+    /// The username; the canonical ARN where the entry gives none.
+    pub username: Option<Template>,
+    /// The groups, in order.
+    pub groups: Box<[Template]>,
+    /// The unique ID (`AROA…`, `AIDA…`) that the principal must have, where the entry pins one: a role or user
+    /// deleted and made anew under the same name has another.
+    pub user_id: Option<Box<str>>,
+    /// Where it was written.
+    pub origin: Origin,
+}
+
+/// Where an entry was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// In which list.
+    pub section: Section,
+    /// Which entry, from 1.
+    pub entry: usize,
+    /// Where in the section's text.
+    pub position: Position,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} entry {} (line {})",
+            self.section.key(),
+            self.entry,
+            self.position.line
+        )
+    }
+}
+
+impl Mapping {
+    /// Whether the pin, where there is one, is `identity`'s.
+    #[must_use]
+    pub fn admits(&self, identity: &Identity) -> bool {
+        self.user_id
+            .as_deref()
+            .is_none_or(|user_id| user_id == identity.user_id())
+    }
+
+    /// The username and the groups for `identity`.
+    ///
+    /// # Errors
+    /// Where one of them cannot be rendered.
+    pub fn render(&self, identity: &Identity) -> Result<(String, Vec<String>), RenderError> {
+        let username = match &self.username {
+            Some(template) => template.render(identity)?,
+            None => identity.principal().canonical_arn(),
+        };
+        if username.is_empty() {
+            return Err(RenderError::EmptyUsername);
+        }
+        let groups = self
+            .groups
+            .iter()
+            .map(|group| group.render(identity))
+            .collect::<Result<_, _>>()?;
+        Ok((username, groups))
+    }
+}

@@ -1,0 +1,73 @@
+use std::{collections::HashMap, sync::Arc};
+
+use super::{Mapping, Origin, PermissionSet, Section, Subject};
+use crate::identity::{AccountId, Identity, MatchKey};
+
+/// What is looked up: made once, never changed, each question a hash look-up or three.
+#[derive(Debug, Default)]
+pub struct Index {
+    roles: HashMap<MatchKey, Arc<Mapping>>,
+    permission_sets: HashMap<PermissionSet, Arc<Mapping>>,
+    users: HashMap<MatchKey, Arc<Mapping>>,
+    accounts: HashMap<AccountId, Origin>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Match<'a> {
+    /// An entry of mapRoles or mapUsers.
+    Entry(&'a Mapping),
+    /// An entry of mapAccounts: the username is the canonical ARN, and there are no groups.
+    Account(Origin),
+}
+
+impl Index {
+    /// Puts an entry in; one for the same subject that was there is replaced, and its place returned.
+    pub(super) fn insert(&mut self, subject: &Subject, mapping: &Arc<Mapping>) -> Option<Origin> {
+        let replaced = match subject {
+            Subject::Principal(key) => {
+                let entries = match mapping.origin.section {
+                    Section::Users => &mut self.users,
+                    Section::Roles | Section::Accounts => &mut self.roles,
+                };
+                entries.insert(key.clone(), Arc::clone(mapping))
+            }
+            Subject::PermissionSet(set) => self.permission_sets.insert(set.clone(), Arc::clone(mapping)),
+            Subject::Account(account) => return self.accounts.insert(*account, mapping.origin),
+        };
+        replaced.map(|mapping| mapping.origin)
+    }
+
+    /// Who `identity` is here: roles before users before accounts, as today.
+    #[must_use]
+    pub fn look_up(&self, identity: &Identity) -> Option<Match<'_>> {
+        let principal = identity.principal();
+        let key = principal.match_key();
+        let set = || PermissionSet::of(principal).and_then(|set| self.permission_sets.get(&set));
+        let admitted = |mapping: &&Arc<Mapping>| mapping.admits(identity);
+        self.roles
+            .get(&key)
+            .filter(admitted)
+            .or_else(|| set().filter(admitted))
+            .or_else(|| self.users.get(&key).filter(admitted))
+            .map(|mapping| Match::Entry(mapping))
+            .or_else(|| {
+                self.accounts
+                    .get(&principal.account())
+                    .copied()
+                    .map(Match::Account)
+            })
+    }
+
+    /// How many subjects are mapped.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.roles.len() + self.permission_sets.len() + self.users.len() + self.accounts.len()
+    }
+
+    /// Whether nobody is mapped.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

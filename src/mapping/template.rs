@@ -1,0 +1,215 @@
+//! Placeholders in usernames and groups.
+
+use crate::identity::Identity;
+
+/// A username or group with placeholders, split once when it is loaded.
+///
+/// It is rendered in one pass: what is put in for a placeholder is never looked at for placeholders again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(Box<[Part]>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Literal(Box<str>),
+    Placeholder(Placeholder),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Placeholder {
+    AccountId,
+    SessionName,
+    SessionNameRaw,
+    AccessKeyId,
+    Ec2PrivateDnsName,
+}
+
+const PLACEHOLDERS: [(&str, Placeholder); 5] = [
+    ("AccountID", Placeholder::AccountId),
+    ("SessionName", Placeholder::SessionName),
+    ("SessionNameRaw", Placeholder::SessionNameRaw),
+    ("AccessKeyID", Placeholder::AccessKeyId),
+    ("EC2PrivateDNSName", Placeholder::Ec2PrivateDnsName),
+];
+
+/// Why a template gives nothing for an identity.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// `{{EC2PrivateDNSName}}`.
+    #[error("{{{{EC2PrivateDNSName}}}} is not served by this version of arngate")]
+    Ec2PrivateDnsName,
+    /// A username of nothing.
+    #[error("the username is empty once rendered")]
+    EmptyUsername,
+}
+
+impl Template {
+    /// Splits `text`. What stands between braces and is no placeholder's name stays as it is, as today.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(start) = rest.find("{{") {
+            let known = PLACEHOLDERS.iter().find_map(|(name, placeholder)| {
+                let after = rest[start + 2..].strip_prefix(name)?.strip_prefix("}}")?;
+                Some((*placeholder, after))
+            });
+            if let Some((placeholder, after)) = known {
+                literal.push_str(&rest[..start]);
+                if !literal.is_empty() {
+                    parts.push(Part::Literal(std::mem::take(&mut literal).into()));
+                }
+                parts.push(Part::Placeholder(placeholder));
+                rest = after;
+            } else {
+                // One brace on: `{{{AccountID}}` holds a placeholder behind a brace.
+                literal.push_str(&rest[..=start]);
+                rest = &rest[start + 1..];
+            }
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Literal(literal.into()));
+        }
+        Self(parts.into())
+    }
+
+    /// What stands in double braces in `text` and is no placeholder, each with the name that may be meant.
+    #[must_use]
+    pub fn unknown(text: &str) -> Vec<(&str, Option<&'static str>)> {
+        text.split("{{")
+            .skip(1)
+            .filter_map(|rest| rest.split_once("}}"))
+            .map(|(name, _)| name)
+            .filter(|name| !PLACEHOLDERS.iter().any(|(known, _)| known == name))
+            .map(|name| {
+                let letters = |text: &str| {
+                    text.to_ascii_lowercase()
+                        .replace(|c: char| !c.is_ascii_alphanumeric(), "")
+                };
+                let meant = PLACEHOLDERS
+                    .iter()
+                    .find(|(known, _)| letters(known) == letters(name));
+                (name, meant.map(|(known, _)| *known))
+            })
+            .collect()
+    }
+
+    /// The names of all placeholders, for messages.
+    #[must_use]
+    pub fn names() -> String {
+        PLACEHOLDERS.map(|(name, _)| format!("{{{{{name}}}}}")).join(", ")
+    }
+
+    /// The text for `identity`.
+    ///
+    /// # Errors
+    /// Where a placeholder has no value for it.
+    pub fn render(&self, identity: &Identity) -> Result<String, RenderError> {
+        let mut text = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Literal(literal) => text.push_str(literal),
+                Part::Placeholder(placeholder) => match placeholder {
+                    Placeholder::AccountId => text.push_str(identity.principal().account().as_str()),
+                    Placeholder::SessionName => text.push_str(&identity.session_name().replace('@', "-")),
+                    Placeholder::SessionNameRaw => text.push_str(identity.session_name()),
+                    Placeholder::AccessKeyId => text.push_str(identity.access_key_id()),
+                    Placeholder::Ec2PrivateDnsName => return Err(RenderError::Ec2PrivateDnsName),
+                },
+            }
+        }
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Partition;
+
+    fn identity(session: &str) -> Identity {
+        Identity::new(
+            Partition::Aws,
+            &format!("arn:aws:sts::111122223333:assumed-role/R/{session}"),
+            "111122223333".parse().unwrap(),
+            &format!("AROAEXAMPLE:{session}"),
+            "ASIAEXAMPLE",
+        )
+        .unwrap()
+    }
+
+    fn render(template: &str, session: &str) -> String {
+        Template::parse(template).render(&identity(session)).unwrap()
+    }
+
+    #[test]
+    fn every_placeholder_has_its_value() {
+        let template = "a:{{AccountID}}:{{SessionName}}:{{SessionNameRaw}}:{{AccessKeyID}}:{{AccountID}}";
+        assert_eq!(
+            render(template, "bob@x.org"),
+            "a:111122223333:bob-x.org:bob@x.org:ASIAEXAMPLE:111122223333"
+        );
+    }
+
+    #[test]
+    fn what_is_put_in_is_not_expanded_again() {
+        // A user ID's session may hold braces, which an ARN's cannot.
+        let identity = Identity::new(
+            Partition::Aws,
+            "arn:aws:sts::111122223333:assumed-role/R/s",
+            "111122223333".parse().unwrap(),
+            "AROAEXAMPLE:{{AccountID}}{{SessionNameRaw}}",
+            "ASIAEXAMPLE",
+        )
+        .unwrap();
+        let text = Template::parse("{{SessionNameRaw}}/{{SessionName}}")
+            .render(&identity)
+            .unwrap();
+        assert_eq!(
+            text,
+            "{{AccountID}}{{SessionNameRaw}}/{{AccountID}}{{SessionNameRaw}}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_placeholder_stays() {
+        for text in [
+            "",
+            "plain",
+            "{{}}",
+            "{{accountid}}",
+            "{{ AccountID }}",
+            "{AccountID}",
+            "{{AccountID",
+            "}}{{",
+            "{{{{",
+        ] {
+            assert_eq!(render(text, "s"), text);
+        }
+        assert_eq!(render("{{{AccountID}}}", "s"), "{111122223333}");
+        assert_eq!(render("{{x{{AccountID}}", "s"), "{{x111122223333");
+    }
+
+    #[test]
+    fn a_misspelt_placeholder_is_told_with_what_may_be_meant() {
+        let unknown = Template::unknown("n:{{EC2PrivateDnsName}}:{{ SessionName }}:{{AccountID}}:{{Foo}}");
+        assert_eq!(
+            unknown,
+            [
+                ("EC2PrivateDnsName", Some("EC2PrivateDNSName")),
+                (" SessionName ", Some("SessionName")),
+                ("Foo", None)
+            ]
+        );
+    }
+
+    #[test]
+    fn the_nodes_placeholder_is_an_error_and_not_a_name() {
+        let template = Template::parse("system:node:{{EC2PrivateDNSName}}");
+        assert_eq!(
+            template.render(&identity("i-0123456789abcdef0")),
+            Err(RenderError::Ec2PrivateDnsName)
+        );
+    }
+}

@@ -1,0 +1,255 @@
+//! The server put together: settings in, listeners bound, files written, sources started, all of it stopped.
+
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use http::StatusCode;
+use jiff::Timestamp;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    authenticator::Authenticator,
+    config::ServerSettings,
+    mapping::{BackendMode, Chain, Publisher},
+    source::{self, ConfigMapSource, KubernetesError, config_map},
+    sts::{Client, ClientError},
+    telemetry::Metrics,
+    webhook::{
+        answer,
+        certificate::{Certificate, CertificateError},
+        health, kubeconfig, listener,
+        router::Router,
+    },
+};
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The authentication port.
+    #[error("cannot listen on {address}: {source}; is another authenticator running there?")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The serving certificate.
+    #[error("no serving certificate: {0}")]
+    Certificate(#[from] CertificateError),
+    /// The webhook kubeconfig.
+    #[error(
+        "cannot write the webhook kubeconfig {path}: {source}; set --generate-kubeconfig to another place, or --kubeconfig-pregenerated where one is made by hand"
+    )]
+    Kubeconfig {
+        /// Where to.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The client for STS.
+    #[error(transparent)]
+    Sts(#[from] ClientError),
+    /// The client for the API server.
+    #[error(transparent)]
+    Kubernetes(#[from] KubernetesError),
+}
+
+/// A server whose ports are bound and whose files are written.
+pub struct Server {
+    listener: TcpListener,
+    health: Option<TcpListener>,
+    tls: TlsAcceptor,
+    router: Arc<Router>,
+    sources: Vec<(ConfigMapSource, kube::Client)>,
+    url: String,
+}
+
+// Neither the key nor the API server's credentials belong into a debug text.
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Binds the ports, loads or makes the certificate and writes the webhook kubeconfig.
+    ///
+    /// # Errors
+    /// See [`ServerError`].
+    pub async fn bind(settings: ServerSettings) -> Result<Self, ServerError> {
+        let metrics = Metrics::new();
+        let address = SocketAddr::new(settings.address, settings.port);
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| ServerError::Listen { address, source })?;
+        // Port 0 asks for any free port; from here on it is the one that was given.
+        let port = listener
+            .local_addr()
+            .map_err(|source| ServerError::Listen { address, source })?
+            .port();
+        let url = format!("https://{}/authenticate", host_and_port(&settings.hostname, port));
+
+        let certificate = Certificate::load_or_make(
+            &settings.state_dir,
+            &settings.hostname,
+            settings.address,
+            Timestamp::now(),
+        )?;
+        if !settings.kubeconfig_pregenerated {
+            let path = &settings.generate_kubeconfig;
+            kubeconfig::write(path, &url, &certificate.pem).map_err(|source| ServerError::Kubeconfig {
+                path: path.clone(),
+                source,
+            })?;
+            tracing::info!(
+                path = %path.display(),
+                "wrote the webhook kubeconfig; start kube-apiserver with \
+                 --authentication-token-webhook-config-file set to it"
+            );
+        }
+        let tls = TlsAcceptor::from(Arc::new(certificate.server_config()?));
+
+        let mut backends = Vec::new();
+        let mut sources = Vec::new();
+        for mode in &settings.backend_modes {
+            let (backend, publisher) = mode.backend();
+            metrics.backend_waiting(*mode);
+            match mode {
+                BackendMode::MountedFile => mounted(&publisher, &settings, &metrics),
+                BackendMode::EksConfigMap => {
+                    let client = source::client(
+                        settings.kubeconfig.as_deref(),
+                        settings.master.as_deref(),
+                        config_map::QUIET,
+                    )
+                    .await?;
+                    sources.push((ConfigMapSource::new(publisher, metrics.clone()), client));
+                }
+            }
+            backends.push(backend);
+        }
+        let authenticator = Authenticator {
+            partition: settings.partition,
+            sts: Client::new(&settings.sts, &settings.cluster_id, metrics.clone())?,
+            endpoints: settings.endpoints,
+            chain: Arc::new(Chain::new(backends)),
+        };
+        let health = bind_health(settings.health_port).await;
+        Ok(Self {
+            router: Arc::new(Router::new(authenticator, settings.audiences, metrics)),
+            listener,
+            health,
+            tls,
+            sources,
+            url,
+        })
+    }
+
+    /// Where kube-apiserver finds it: `https://HOSTNAME:PORT/authenticate`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Serves until `shutdown` ends, then finishes the reviews under way.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self {
+            listener,
+            health,
+            tls,
+            router,
+            sources,
+            url,
+        } = self;
+        let stop = CancellationToken::new();
+        let mut background = JoinSet::new();
+        for (source, client) in sources {
+            background.spawn(source.run(client));
+        }
+        if let Some(health) = health {
+            let stop = stop.clone();
+            background.spawn(listener::serve(
+                health,
+                None,
+                |request, _client| async move {
+                    Ok(match request.uri().path() {
+                        "/healthz" => health::healthz(),
+                        _ => answer::failure(StatusCode::NOT_FOUND, "no such path; served is /healthz"),
+                    })
+                },
+                async move { stop.cancelled().await },
+            ));
+        }
+        let addresses = listener
+            .local_addr()
+            .map(|address| address.to_string())
+            .unwrap_or_default();
+        tracing::info!(
+            address = addresses,
+            url,
+            version = env!("CARGO_PKG_VERSION"),
+            "listening"
+        );
+        listener::serve(
+            listener,
+            Some(tls),
+            move |request, client| Arc::clone(&router).route(request, client),
+            shutdown,
+        )
+        .await;
+        stop.cancel();
+        background.shutdown().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// The mappings of the configuration file are there from the start, and never change.
+fn mounted(publisher: &Publisher, settings: &ServerSettings, metrics: &Metrics) {
+    let snapshot = Arc::clone(&settings.mounted);
+    metrics.backend_loaded(BackendMode::MountedFile, snapshot.index().len(), 0, 0);
+    publisher.publish(snapshot);
+}
+
+/// Binds the port for plain health checks on every address, since a kubelet's probe comes to the node's. That
+/// it is taken, as it is while another authenticator still runs, must not keep this one from serving.
+async fn bind_health(port: u16) -> Option<TcpListener> {
+    let everywhere = [
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    ];
+    let mut failure = None;
+    for address in everywhere.map(|address| SocketAddr::new(address, port)) {
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                let address = listener
+                    .local_addr()
+                    .map(|address| address.to_string())
+                    .unwrap_or_default();
+                tracing::info!(address, "health checks");
+                return Some(listener);
+            }
+            Err(error) => failure = Some(error),
+        }
+    }
+    if let Some(error) = failure {
+        tracing::error!(port, %error, "cannot listen for health checks; serving without");
+    }
+    None
+}
+
+fn host_and_port(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}

@@ -1,0 +1,205 @@
+//! The one thing that talks to STS.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::{HeaderValue, header::CONTENT_LENGTH};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::{
+    ConnectTo,
+    error::{NoVerdict, StsError, classify},
+    trust::{self, TrustError},
+    xml::{self, CallerIdentity},
+};
+use crate::{
+    telemetry::Metrics,
+    token::{ClusterId, PresignedRequest},
+};
+
+/// The longest answer that is read, in bytes. STS's longest are near two thousand.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// The header that binds a token to one cluster. Its value is always this server's own.
+const CLUSTER_ID_HEADER: &str = "x-k8s-aws-id";
+
+/// How STS is reached.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// Connect here instead of to the endpoint's own address; Host, SNI and certificate check stay.
+    pub connect_to: Option<ConnectTo>,
+    /// PEM file of CAs trusted beside the system's.
+    pub ca_bundle: Option<PathBuf>,
+    /// For the TCP connection and the TLS handshake.
+    pub connect_timeout: Duration,
+    /// For the whole call. kube-apiserver gives up after 30 s, and wants to be answered within 10.
+    pub total_timeout: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            connect_to: None,
+            ca_bundle: None,
+            connect_timeout: Duration::from_secs(3),
+            total_timeout: Duration::from_secs(8),
+        }
+    }
+}
+
+/// Why the client could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No roots, or a bad bundle.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The HTTP client refused its settings, a proxy variable among them.
+    #[error("the HTTP client for STS cannot be set up (is HTTPS_PROXY a URL?): {0}")]
+    Http(#[source] reqwest::Error),
+}
+
+/// A pooled HTTP/1.1 client that sends presigned requests to STS, and nothing else.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    cluster_id: HeaderValue,
+    metrics: Metrics,
+}
+
+impl Client {
+    /// Builds the client. Proxy variables (`HTTPS_PROXY`, `NO_PROXY`) count unless `connect_to` is set.
+    ///
+    /// # Errors
+    /// Where roots, bundle or proxy settings cannot be used.
+    pub fn new(
+        options: &ClientOptions,
+        cluster_id: &ClusterId,
+        metrics: Metrics,
+    ) -> Result<Self, ClientError> {
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(trust::client_config(options.ca_bundle.as_deref())?)
+            .https_only(true)
+            .http1_only()
+            // Whoever redirects is not STS.
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(options.connect_timeout)
+            .timeout(options.total_timeout)
+            // Every parallel call keeps its connection: Go's two idle ones a host are what makes the
+            // authenticator of today open a new one for nine calls out of ten.
+            .pool_max_idle_per_host(512)
+            .pool_idle_timeout(Duration::from_secs(55))
+            .tcp_nodelay(true)
+            .user_agent(concat!("arngate/", env!("CARGO_PKG_VERSION")));
+        if let Some(connect_to) = &options.connect_to {
+            builder = builder
+                .no_proxy()
+                .dns_resolver(Arc::new(FixedAddress(connect_to.clone())));
+        }
+        Ok(Self {
+            http: builder.build().map_err(ClientError::Http)?,
+            cluster_id: cluster_id.header_value(),
+            metrics,
+        })
+    }
+
+    /// Has STS verify `request`.
+    ///
+    /// # Errors
+    /// STS's verdict against the token, or why there is none.
+    pub async fn get_caller_identity(&self, request: &PresignedRequest) -> Result<CallerIdentity, StsError> {
+        let region = request.endpoint().region_label();
+        let started = Instant::now();
+        let result = self.call(request).await;
+        self.metrics.sts_call(region, started.elapsed(), &result);
+        result
+    }
+
+    async fn call(&self, request: &PresignedRequest) -> Result<CallerIdentity, StsError> {
+        // The URL must leave as it was signed and as it was checked: where the HTTP client's own idea of it
+        // differs by a byte, nothing is sent.
+        let signed = request.url();
+        let url = reqwest::Url::parse(&signed).map_err(|_| NoVerdict::Transport)?;
+        if url.as_str() != signed {
+            return Err(NoVerdict::Transport.into());
+        }
+        let response = self
+            .http
+            .get(url)
+            .header(CLUSTER_ID_HEADER, self.cluster_id.clone())
+            .send()
+            .await
+            .map_err(|error| no_verdict(&error))?;
+        let status = response.status().as_u16();
+        self.metrics
+            .sts_response(request.endpoint().region_label(), status);
+        let body = read(response).await;
+        if status == 200 {
+            return Ok(xml::caller_identity(&body?).map_err(NoVerdict::Unreadable)?);
+        }
+        match body {
+            Ok(body) => {
+                let error = xml::error(&body);
+                let code_and_message = error
+                    .as_ref()
+                    .map(|error| (error.code.as_str(), error.message.as_str()));
+                Err(classify(status, code_and_message.map_err(|error| *error)))
+            }
+            // The status alone tells more than a broken body, where it says that STS is at fault.
+            Err(_) if status == 429 || status >= 500 || !(400..500).contains(&status) => {
+                Err(classify(status, Err(xml::XmlError::Missing)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Reads a body up to [`MAX_BODY`].
+async fn read(mut response: reqwest::Response) -> Result<String, NoVerdict> {
+    let announced = response
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    if announced
+        .and_then(|length| length.parse::<u64>().ok())
+        .is_some_and(|length| length > MAX_BODY as u64)
+    {
+        return Err(NoVerdict::Oversized);
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| no_verdict(&error))? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(NoVerdict::Oversized);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    String::from_utf8(body).map_err(|_| NoVerdict::Encoding)
+}
+
+/// Reduces the HTTP client's error, whose text holds the URL, to its kind.
+fn no_verdict(error: &reqwest::Error) -> NoVerdict {
+    if error.is_timeout() {
+        NoVerdict::Timeout
+    } else if error.is_connect() {
+        NoVerdict::Connect
+    } else {
+        NoVerdict::Transport
+    }
+}
+
+/// Resolves every name to one address, for `--sts-connect-to`.
+struct FixedAddress(ConnectTo);
+
+impl Resolve for FixedAddress {
+    fn resolve(&self, _name: Name) -> Resolving {
+        let ConnectTo { host, port } = self.0.clone();
+        Box::pin(async move {
+            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}

@@ -1,0 +1,49 @@
+use std::{net::SocketAddr, time::Duration};
+
+use crate::{authenticator::Decision, outcome::Outcome};
+
+/// What is known of the review itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Review {
+    /// A number that is this review's alone while the process runs.
+    pub id: u64,
+    /// Who asked.
+    pub client: SocketAddr,
+    /// From the request's head to the decision.
+    pub duration: Duration,
+}
+
+/// Writes the audit record of one decision.
+pub fn record(review: Review, decision: &Decision) {
+    let Decision {
+        outcome,
+        request,
+        identity,
+        mapped,
+    } = decision;
+    let principal = identity.as_ref().map(crate::identity::Identity::principal);
+    let user = if let Outcome::Authenticated(user) = outcome {
+        Some(user)
+    } else {
+        None
+    };
+    tracing::info!(
+        target: "arngate::audit",
+        review = review.id,
+        client = %review.client,
+        decision = outcome.label(),
+        reason = outcome.reason(),
+        detail = user.is_none().then(|| outcome.message()),
+        arn = principal.map(crate::identity::Principal::arn),
+        canonical_arn = principal.map(crate::identity::Principal::canonical_arn),
+        access_key_id = request.as_ref().map(crate::token::PresignedRequest::access_key_id),
+        username = user.map(|user| user.username.as_str()),
+        uid = user.map(|user| user.uid.as_str()),
+        groups = user.map(|user| user.groups.join(",")),
+        backend = mapped.as_ref().map(|mapped| tracing::field::display(mapped.backend)),
+        entry = mapped.as_ref().map(|mapped| tracing::field::display(&mapped.origin)),
+        sts_host = request.as_ref().map(|request| request.endpoint().host()),
+        duration_ms = review.duration.as_secs_f64() * 1000.0,
+        "token review"
+    );
+}

@@ -1,0 +1,241 @@
+use std::time::Duration;
+
+use prometheus::{
+    CounterVec, Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::{
+    mapping::BackendMode,
+    outcome::Outcome,
+    sts::{NoVerdict, StsError},
+};
+
+/// Everything that `/metrics` shows. Cloning is cheap; clones count into the same figures.
+///
+/// Names and labels that aws-iam-authenticator has are kept, with its prefix, so that dashboards and alerts go
+/// on; new ones stand beside them in the same style. Every label comes from a closed set.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    latency: HistogramVec,
+    decisions: IntCounterVec,
+    sts_responses: IntCounterVec,
+    sts_connection_failures: IntCounterVec,
+    sts_throttling: IntCounterVec,
+    sts_latency: HistogramVec,
+    watch_failures: IntCounter,
+    backend_loaded: IntGaugeVec,
+    mappings: IntGaugeVec,
+    diagnostics: IntGaugeVec,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+const NAMESPACE: &str = "aws_iam_authenticator";
+
+impl Metrics {
+    /// New figures, all zero.
+    ///
+    /// # Panics
+    /// Never: names and labels are constants, each registered once in a registry made here.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "documented above")]
+    pub fn new() -> Self {
+        Self::try_new().unwrap_or_else(|error| unreachable!("metric definitions are constants: {error}"))
+    }
+
+    fn try_new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let opts = |name: &str, help: &str| Opts::new(name, help).namespace(NAMESPACE);
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let counters = IntCounterVec::new(opts(name, help), labels)?;
+            registry.register(Box::new(counters.clone()))?;
+            Ok::<_, prometheus::Error>(counters)
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            let gauges = IntGaugeVec::new(opts(name, help), labels)?;
+            registry.register(Box::new(gauges.clone()))?;
+            Ok::<_, prometheus::Error>(gauges)
+        };
+        let histograms = |name: &str, help: &str, labels: &[&str]| {
+            let histograms = HistogramVec::new(HistogramOpts::from(opts(name, help)), labels)?;
+            registry.register(Box::new(histograms.clone()))?;
+            Ok::<_, prometheus::Error>(histograms)
+        };
+        let watch_failures = IntCounter::with_opts(opts(
+            "configmap_watch_failures_total",
+            "Failures to list or watch the aws-auth ConfigMap.",
+        ))?;
+        registry.register(Box::new(watch_failures.clone()))?;
+        let build = CounterVec::new(
+            opts("build_info", "1, with the program's name and version."),
+            &["program", "version"],
+        )?;
+        registry.register(Box::new(build.clone()))?;
+        build
+            .with_label_values(&["arngate", env!("CARGO_PKG_VERSION")])
+            .inc();
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(
+            prometheus::process_collector::ProcessCollector::for_self(),
+        ))?;
+        Ok(Self {
+            latency: histograms(
+                "authenticate_latency_seconds",
+                "Time to answer a TokenReview.",
+                &["result"],
+            )?,
+            decisions: counters(
+                "decisions_total",
+                "TokenReviews answered, by outcome and reason.",
+                &["outcome", "reason"],
+            )?,
+            sts_responses: counters(
+                "sts_responses_total",
+                "Answers of STS, by HTTP status.",
+                &["ResponseCode", "StsRegion"],
+            )?,
+            sts_connection_failures: counters(
+                "sts_connection_failures_total",
+                "STS calls that failed to connect, broke or timed out.",
+                &["StsRegion"],
+            )?,
+            sts_throttling: counters(
+                "sts_throttling_total",
+                "STS calls that STS throttled.",
+                &["StsRegion"],
+            )?,
+            sts_latency: histograms("sts_latency_seconds", "Time that STS calls took.", &["StsRegion"])?,
+            backend_loaded: gauges(
+                "backend_loaded",
+                "1 once the backend has loaded its mappings, 0 before.",
+                &["backend"],
+            )?,
+            mappings: gauges("mappings", "Mappings in force, by backend.", &["backend"])?,
+            diagnostics: gauges(
+                "mapping_diagnostics",
+                "What is wrong or odd in the backend's mappings as last seen.",
+                &["backend", "severity"],
+            )?,
+            watch_failures,
+            registry,
+        })
+    }
+
+    /// Counts a decision.
+    pub fn decision(&self, outcome: &Outcome, duration: Duration) {
+        self.latency
+            .with_label_values(&[outcome.legacy_result()])
+            .observe(duration.as_secs_f64());
+        self.decisions
+            .with_label_values(&[outcome.label(), outcome.reason()])
+            .inc();
+    }
+
+    /// Counts a request that is no TokenReview.
+    pub fn malformed_request(&self, duration: Duration) {
+        self.latency
+            .with_label_values(&["malformed_request"])
+            .observe(duration.as_secs_f64());
+        self.decisions
+            .with_label_values(&["refused", "malformed_request"])
+            .inc();
+    }
+
+    /// Counts an answer of STS. `region` is one of the endpoints' labels.
+    pub fn sts_response(&self, region: &str, status: u16) {
+        self.sts_responses
+            .with_label_values(&[&status.to_string(), region])
+            .inc();
+    }
+
+    /// Counts a call of STS that has ended, however it did.
+    pub fn sts_call<T>(&self, region: &str, duration: Duration, result: &Result<T, StsError>) {
+        self.sts_latency
+            .with_label_values(&[region])
+            .observe(duration.as_secs_f64());
+        match result {
+            Err(StsError::NoVerdict(NoVerdict::Throttled)) => {
+                self.sts_throttling.with_label_values(&[region]).inc();
+            }
+            Err(StsError::NoVerdict(NoVerdict::Connect | NoVerdict::Timeout | NoVerdict::Transport)) => {
+                self.sts_connection_failures.with_label_values(&[region]).inc();
+            }
+            _ => {}
+        }
+    }
+
+    /// Counts a failed list or watch of aws-auth.
+    pub fn watch_failure(&self) {
+        self.watch_failures.inc();
+    }
+
+    /// Shows a backend that has not loaded yet.
+    pub fn backend_waiting(&self, backend: BackendMode) {
+        self.backend_loaded.with_label_values(&[backend.name()]).set(0);
+    }
+
+    /// Shows what a backend has in force now.
+    pub fn backend_loaded(&self, backend: BackendMode, mappings: usize, errors: usize, warnings: usize) {
+        let set = |gauges: &IntGaugeVec, labels: &[&str], value: usize| {
+            gauges
+                .with_label_values(labels)
+                .set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        let backend = backend.name();
+        set(&self.backend_loaded, &[backend], 1);
+        set(&self.mappings, &[backend], mappings);
+        set(&self.diagnostics, &[backend, "error"], errors);
+        set(&self.diagnostics, &[backend, "warning"], warnings);
+    }
+
+    /// The text that Prometheus scrapes, with its content type.
+    ///
+    /// # Errors
+    /// Where a figure cannot be written, which is a bug.
+    pub fn render(&self) -> Result<(Vec<u8>, String), prometheus::Error> {
+        let encoder = TextEncoder::new();
+        let mut text = Vec::new();
+        encoder.encode(&self.registry.gather(), &mut text)?;
+        Ok((text, encoder.format_type().to_owned()))
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_names_that_dashboards_know() {
+        let metrics = Metrics::new();
+        metrics.decision(
+            &Outcome::Denied(crate::outcome::Denial::NotMapped),
+            Duration::from_millis(3),
+        );
+        metrics.sts_response("us-east-1", 403);
+        metrics.sts_call::<()>("us-east-1", Duration::ZERO, &Err(NoVerdict::Throttled.into()));
+        metrics.sts_call::<()>("us-east-1", Duration::ZERO, &Err(NoVerdict::Connect.into()));
+        let text = String::from_utf8(metrics.render().unwrap().0).unwrap();
+        for line in [
+            r#"aws_iam_authenticator_authenticate_latency_seconds_count{result="uknown_user"} 1"#,
+            r#"aws_iam_authenticator_sts_responses_total{ResponseCode="403",StsRegion="us-east-1"} 1"#,
+            r#"aws_iam_authenticator_sts_throttling_total{StsRegion="us-east-1"} 1"#,
+            r#"aws_iam_authenticator_sts_connection_failures_total{StsRegion="us-east-1"} 1"#,
+            "aws_iam_authenticator_configmap_watch_failures_total 0",
+            r#"aws_iam_authenticator_decisions_total{outcome="denied",reason="not_mapped"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+}

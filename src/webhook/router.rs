@@ -1,0 +1,205 @@
+//! Paths, methods and bounds; the decision itself is the authenticator's.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use http::{HeaderValue, Method, Request, StatusCode, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Body;
+use jiff::Timestamp;
+
+use super::{
+    answer::{self, Answer},
+    health, token_review,
+};
+use crate::{
+    authenticator::{Authenticator, Decision},
+    outcome::{Denial, Outcome},
+    telemetry::{self, Metrics},
+};
+
+/// The longest TokenReview that is read, in bytes.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers requests on the authentication port.
+#[derive(Debug)]
+pub struct Router {
+    authenticator: Authenticator,
+    audiences: Vec<String>,
+    metrics: Metrics,
+    reviews: AtomicU64,
+}
+
+impl Router {
+    /// `audiences` are those that tokens accepted here are meant for; with none, a review's are not looked at.
+    #[must_use]
+    pub const fn new(authenticator: Authenticator, audiences: Vec<String>, metrics: Metrics) -> Self {
+        Self {
+            authenticator,
+            audiences,
+            metrics,
+            reviews: AtomicU64::new(0),
+        }
+    }
+
+    /// Answers one request. Never fails: what goes wrong becomes an answer.
+    pub async fn route<B>(
+        self: Arc<Self>,
+        request: Request<B>,
+        client: SocketAddr,
+    ) -> Result<Answer, Infallible>
+    where
+        B: Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let started = Instant::now();
+        let get = matches!(*request.method(), Method::GET | Method::HEAD);
+        Ok(match request.uri().path() {
+            "/authenticate" if request.method() == Method::POST => {
+                match self.authenticate(request, client, started).await {
+                    Ok(answer) => answer,
+                    Err(refusal) => {
+                        self.metrics.malformed_request(started.elapsed());
+                        refusal
+                    }
+                }
+            }
+            "/authenticate" => {
+                self.metrics.malformed_request(started.elapsed());
+                answer::method_not_allowed("POST")
+            }
+            "/healthz" if get => health::healthz(),
+            "/readyz" if get => health::readyz(&self.authenticator.chain),
+            "/metrics" if get => self.metrics(),
+            "/healthz" | "/readyz" | "/metrics" => answer::method_not_allowed("GET"),
+            _ => answer::failure(
+                StatusCode::NOT_FOUND,
+                "no such path; served are /authenticate, /healthz, /readyz and /metrics",
+            ),
+        })
+    }
+
+    async fn authenticate<B>(
+        &self,
+        request: Request<B>,
+        client: SocketAddr,
+        started: Instant,
+    ) -> Result<Answer, Answer>
+    where
+        B: Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let review = read(request).await?;
+        let version = review.api_version;
+        let served = self.served_audiences(&review.spec.audiences);
+        let decision = match &served {
+            Some(_) => {
+                self.authenticator
+                    .authenticate(&review.spec.token, Timestamp::now())
+                    .await
+            }
+            None => Decision::without_caller(Outcome::Denied(Denial::Audience)),
+        };
+        let id = self.reviews.fetch_add(1, Ordering::Relaxed);
+        let duration = started.elapsed();
+        self.metrics.decision(&decision.outcome, duration);
+        telemetry::record(telemetry::Review { id, client, duration }, &decision);
+        Ok(answer::review(
+            version,
+            served.unwrap_or_default(),
+            &decision.outcome,
+        ))
+    }
+
+    /// Which of the audiences asked for are served here; `None` where some are asked for and none is served.
+    ///
+    /// With none configured the answer names none, which means "valid for the API server's own".
+    fn served_audiences(&self, asked: &[String]) -> Option<Vec<String>> {
+        if asked.is_empty() || self.audiences.is_empty() {
+            return Some(Vec::new());
+        }
+        let served: Vec<String> = asked
+            .iter()
+            .filter(|audience| self.audiences.contains(audience))
+            .cloned()
+            .collect();
+        (!served.is_empty()).then_some(served)
+    }
+
+    fn metrics(&self) -> Answer {
+        match self.metrics.render() {
+            Ok((text, content_type)) => answer::text(
+                StatusCode::OK,
+                text,
+                HeaderValue::from_str(&content_type).unwrap_or(HeaderValue::from_static("text/plain")),
+            ),
+            Err(error) => answer::failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }
+    }
+}
+
+/// Reads a TokenReview within its bounds. No message of a failure quotes the body, which may hold a token.
+async fn read<B>(request: Request<B>) -> Result<token_review::Request, Answer>
+where
+    B: Body + Send,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let is_json = request.headers().get(CONTENT_TYPE).is_none_or(|content_type| {
+        let essence = content_type
+            .as_bytes()
+            .split(|byte| *byte == b';')
+            .next()
+            .unwrap_or_default();
+        essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+    });
+    if !is_json {
+        return Err(answer::failure(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "a TokenReview is sent as application/json",
+        ));
+    }
+    let too_large = || {
+        answer::failure(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("a TokenReview has at most {MAX_BODY} bytes"),
+        )
+    };
+    if request.body().size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_large());
+    }
+    let body = Limited::new(request.into_body(), MAX_BODY);
+    let body = match tokio::time::timeout(BODY_TIMEOUT, body.collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
+        Ok(Err(_)) => return Err(answer::failure(StatusCode::BAD_REQUEST, "the body broke off")),
+        Err(_) => {
+            return Err(answer::failure(
+                StatusCode::REQUEST_TIMEOUT,
+                format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs()),
+            ));
+        }
+    };
+    serde_json::from_slice(&body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        answer::failure(
+            StatusCode::BAD_REQUEST,
+            format!(
+                "the body is no TokenReview of authentication.k8s.io/v1 or v1beta1: it stops being one at line \
+                 {line}, column {column}"
+            ),
+        )
+    })
+}

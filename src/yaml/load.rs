@@ -1,0 +1,351 @@
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput};
+
+use super::{Node, Position, Value};
+
+/// How much is taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The longest text, in bytes.
+    pub bytes: usize,
+    /// How deep values may nest.
+    pub depth: usize,
+    /// How many values there may be, those that aliases stand for included.
+    pub nodes: usize,
+}
+
+impl Limits {
+    /// The limits that fit a text of at most `bytes`.
+    #[must_use]
+    pub const fn for_bytes(bytes: usize) -> Self {
+        // Two bytes are the least that a value takes, so that no text without aliases meets the last limit.
+        Self {
+            bytes,
+            depth: 16,
+            nodes: bytes / 2 + 16,
+        }
+    }
+}
+
+impl Default for Limits {
+    /// For a value of a ConfigMap, which holds at most 1 MiB.
+    fn default() -> Self {
+        Self::for_bytes(1024 * 1024)
+    }
+}
+
+/// Why a text is not taken: where, what, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{position}: {message}")]
+pub struct YamlError {
+    /// Where.
+    pub position: Position,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub advice: &'static str,
+}
+
+/// Reads one document; `None` where the text holds none.
+///
+/// # Errors
+/// Where it is no YAML, holds more than one document, or goes beyond `limits`.
+pub fn parse(text: &str, limits: Limits) -> Result<Option<Node>, YamlError> {
+    let start = Position { line: 1, column: 1 };
+    if text.len() > limits.bytes {
+        let message = format!("longer than {} bytes", limits.bytes);
+        return Err(YamlError {
+            position: start,
+            message,
+            advice: "",
+        });
+    }
+    let mut loader = Loader {
+        parser: Parser::new_from_str(text),
+        text,
+        limits,
+        nodes: 0,
+        anchors: HashMap::new(),
+    };
+    let mut document = None;
+    loop {
+        let (event, span) = loader.next()?;
+        match event {
+            Event::StreamEnd => return Ok(document),
+            Event::DocumentStart(_) if document.is_some() => {
+                return Err(error(
+                    span.start,
+                    "a second document begins",
+                    "remove the line --- and what follows it",
+                ));
+            }
+            Event::DocumentStart(_) => {
+                let first = loader.next()?;
+                document = Some(loader.value(first, 0)?);
+            }
+            _ => {}
+        }
+    }
+}
+
+struct Loader<'a> {
+    parser: Parser<'a, StrInput<'a>>,
+    text: &'a str,
+    limits: Limits,
+    nodes: usize,
+    /// What each anchor stands for, and how many nodes that is.
+    anchors: HashMap<usize, (Node, usize)>,
+}
+
+impl<'a> Loader<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), YamlError> {
+        match self.parser.next_event() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(scan_error)) => Err(self.explain(&scan_error)),
+            None => Err(error(Marker::new(0, 1, 0), "the text ends too early", "")),
+        }
+    }
+
+    fn value(&mut self, (event, span): (Event<'a>, Span), depth: usize) -> Result<Node, YamlError> {
+        if depth > self.limits.depth {
+            return Err(error(
+                span.start,
+                "nested too deep",
+                "lists of entries with fields are all that is read here",
+            ));
+        }
+        self.spend(1, span)?;
+        let before = self.nodes;
+        let position = position(span.start);
+        let (value, anchor) = match event {
+            Event::Scalar(text, style, anchor, _tag) => {
+                let null =
+                    style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                (
+                    if null {
+                        Value::Null
+                    } else {
+                        Value::Scalar(text.into())
+                    },
+                    anchor,
+                )
+            }
+            Event::SequenceStart(anchor, _tag) => {
+                let mut items = Vec::new();
+                loop {
+                    match self.next()? {
+                        (Event::SequenceEnd, _) => break,
+                        item => items.push(self.value(item, depth + 1)?),
+                    }
+                }
+                (Value::Sequence(items), anchor)
+            }
+            Event::MappingStart(anchor, _tag) => {
+                let mut fields = Vec::new();
+                loop {
+                    match self.next()? {
+                        (Event::MappingEnd, _) => break,
+                        key => {
+                            let key = self.value(key, depth + 1)?;
+                            let value = self.next()?;
+                            fields.push((key, self.value(value, depth + 1)?));
+                        }
+                    }
+                }
+                (Value::Mapping(merge(fields)), anchor)
+            }
+            Event::Alias(anchor) => {
+                let Some((node, nodes)) = self.anchors.get(&anchor) else {
+                    return Err(error(span.start, "an alias for what is not yet complete", ""));
+                };
+                let (node, nodes) = (node.value.clone(), *nodes);
+                self.spend(nodes, span)?;
+                return Ok(Node {
+                    value: node,
+                    span: position,
+                });
+            }
+            _ => return Err(error(span.start, "a value is missing", "")),
+        };
+        let node = Node {
+            value,
+            span: position,
+        };
+        if anchor != 0 {
+            self.anchors
+                .insert(anchor, (node.clone(), self.nodes - before + 1));
+        }
+        Ok(node)
+    }
+
+    fn spend(&mut self, nodes: usize, span: Span) -> Result<(), YamlError> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        if self.nodes > self.limits.nodes {
+            return Err(error(
+                span.start,
+                "more values than are taken",
+                "write entries out instead of using aliases (*name)",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Adds to the parser's words what people run into most.
+    fn explain(&self, scan_error: &ScanError) -> YamlError {
+        let marker = scan_error.marker();
+        // The parser notices a tab a line later now and then.
+        let tab = (0..=marker.line()).rev().take(3).find(|line| {
+            let indent = line
+                .checked_sub(1)
+                .and_then(|index| self.text.lines().nth(index))
+                .unwrap_or_default();
+            indent[..indent.len() - indent.trim_start().len()].contains('\t')
+        });
+        match tab {
+            Some(line) => YamlError {
+                position: Position { line, column: 1 },
+                message: "a tab in the indentation".to_owned(),
+                advice: "indent with spaces: YAML does not take tabs there",
+            },
+            None => error(
+                *marker,
+                scan_error.info(),
+                "check indentation, brackets, quotes and colons around here",
+            ),
+        }
+    }
+}
+
+/// Carries out YAML 1.1's merge key (`<<: *base`): what the mapping does not say itself, the merged one says.
+fn merge(fields: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
+    if !fields.iter().any(|(key, _)| key.as_str() == Some("<<")) {
+        return fields;
+    }
+    let (merges, mut own): (Vec<_>, Vec<_>) = fields
+        .into_iter()
+        .partition(|(key, _)| key.as_str() == Some("<<"));
+    for (_, merged) in merges {
+        let sources = match merged.value {
+            Value::Sequence(items) => items,
+            _ => vec![merged],
+        };
+        for source in sources {
+            let Value::Mapping(fields) = source.value else {
+                continue;
+            };
+            for (key, value) in fields {
+                if !own.iter().any(|(known, _)| known.as_str() == key.as_str()) {
+                    own.push((key, value));
+                }
+            }
+        }
+    }
+    own
+}
+
+fn position(marker: Marker) -> Position {
+    Position {
+        line: marker.line(),
+        column: marker.col() + 1,
+    }
+}
+
+fn error(marker: Marker, message: &str, advice: &'static str) -> YamlError {
+    YamlError {
+        position: position(marker),
+        message: message.to_owned(),
+        advice,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn load(text: &str) -> Result<Option<Node>, YamlError> {
+        parse(text, Limits::default())
+    }
+
+    #[test]
+    fn scalars_keep_their_text_and_their_place() {
+        let node = load("a: 000000000012\nb:\n  - yes\n  - 0x1f\n  - 'null'\n  - null\n")
+            .unwrap()
+            .unwrap();
+        assert_eq!(node.get("a").and_then(Node::as_str), Some("000000000012"));
+        assert_eq!(node.get("a").unwrap().span, Position { line: 1, column: 4 });
+        let Value::Sequence(items) = &node.get("b").unwrap().value else {
+            panic!("no list")
+        };
+        let texts: Vec<Option<&str>> = items.iter().map(Node::as_str).collect();
+        assert_eq!(texts, [Some("yes"), Some("0x1f"), Some("null"), None]);
+        assert_eq!(items[1].span, Position { line: 4, column: 5 });
+    }
+
+    #[test]
+    fn nothing_is_no_document_or_null() {
+        for text in ["", "   ", "# comment\n"] {
+            assert!(
+                load(text).unwrap().is_none_or(|node| node.value == Value::Null),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn aliases_and_merge_keys_work_and_bombs_do_not() {
+        let text = "- &base {username: a, groups: [x]}\n- {<<: *base, username: b}\n- *base\n";
+        let Value::Sequence(items) = load(text).unwrap().unwrap().value else {
+            panic!("no list")
+        };
+        assert_eq!(items[1].get("username").and_then(Node::as_str), Some("b"));
+        assert_eq!(items[1].get("groups"), items[0].get("groups"));
+        assert_eq!(items[2].value, items[0].value);
+
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let before = level - 1;
+            bomb += &format!(
+                "a{level}: &a{level} [{}]\n",
+                vec![format!("*a{before}"); 9].join(", ")
+            );
+        }
+        assert_eq!(load(&bomb).unwrap_err().message, "more values than are taken");
+        assert!(load("&a [*a]").is_err(), "a value inside itself");
+    }
+
+    #[test]
+    fn bounds_hold() {
+        assert!(load(&"[".repeat(10_000)).is_err());
+        assert!(load(&format!("{}x", "- ".repeat(10_000))).is_err());
+        assert!(load(&"x".repeat(1024 * 1024 + 1)).is_err());
+        assert!(load("a: 1\n---\nb: 2\n").is_err());
+    }
+
+    #[test]
+    fn a_tab_is_called_a_tab() {
+        let error = load("- rolearn: a\n\tusername: b\n").unwrap_err();
+        assert_eq!(error.position.line, 2);
+        assert!(error.message.contains("tab"), "{error}");
+    }
+
+    #[test]
+    fn an_unclosed_bracket_has_a_place() {
+        let error = load("- groups: [a, b\n- c: d\n").unwrap_err();
+        assert!(error.position.line >= 1 && !error.message.is_empty(), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "[-:a \\n\\t\\[\\]{}&*<>'\"|~#!%]{0,200}") {
+            let _ = load(&text);
+        }
+
+        #[test]
+        fn any_string_is_read_or_refused(text in any::<String>()) {
+            let _ = load(&text);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+use std::fmt;
+
+/// Where something stands, both from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// A value, and where it begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// The value.
+    pub value: Value,
+    /// Where it begins.
+    pub span: Position,
+}
+
+/// What YAML can say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing: an empty value, `~` or `null`.
+    Null,
+    /// Any other scalar, as the text that was written.
+    Scalar(Box<str>),
+    /// A list.
+    Sequence(Vec<Node>),
+    /// Keys and values in their order; a key may be there twice.
+    Mapping(Vec<(Node, Node)>),
+}
+
+impl Node {
+    /// The text of a scalar.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        if let Value::Scalar(text) = &self.value {
+            Some(text)
+        } else {
+            None
+        }
+    }
+
+    /// The fields of a mapping.
+    #[must_use]
+    pub fn as_mapping(&self) -> Option<&[(Self, Self)]> {
+        if let Value::Mapping(fields) = &self.value {
+            Some(fields)
+        } else {
+            None
+        }
+    }
+
+    /// The value of the last field with exactly this key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        self.as_mapping()?
+            .iter()
+            .rev()
+            .find(|(name, _)| name.as_str() == Some(key))
+            .map(|(_, value)| value)
+    }
+
+    /// What it is, for messages.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "nothing",
+            Value::Scalar(_) => "a text",
+            Value::Sequence(_) => "a list",
+            Value::Mapping(_) => "a mapping",
+        }
+    }
+}
