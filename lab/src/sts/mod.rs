@@ -1,1 +1,61 @@
-//! An STS emulator.
+//! An STS emulator that checks `SigV4` for real.
+//!
+//! ```text
+//! program that knows HTTPS_PROXY ──CONNECT──▶ proxy ─┐  STS's host names, port 443; all else: 403
+//! arngate --sts-connect-to ─────────────TLS──────────┴▶ server    a certificate for the name asked for
+//!                                                        │ fault?
+//!                                                        ▼
+//!                                                     service ▶ sigv4 ▶ canonical    principals, clock
+//!                                                        │
+//!                                                        ▼
+//!                                                     answer      XML or JSON, with STS's own words
+//! ```
+//!
+//! Actions are `GetCallerIdentity` and, without trust policies, `AssumeRole`. Signatures come in a presigned
+//! query or in the `Authorization` header. A key is known at the endpoints of its own partition alone, the scope
+//! is of the endpoint's region, and the time is the emulator's [`Clock`].
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), arngate_lab::sts::Error> {
+//! use arngate_lab::sts::{Emulator, Principals};
+//!
+//! let principals = Principals::new();
+//! let admin = principals.role("111122223333", "Admin", "alice");
+//! let emulator = Emulator::builder().principals(principals).start().await?;
+//! // Start a program with these variables, and `aws sts get-caller-identity` is alice.
+//! let env = [emulator.client_env(), admin.env()].concat();
+//! # Ok(())
+//! # }
+//! ```
+mod accept;
+mod answer;
+mod ca;
+mod canonical;
+pub mod cli;
+mod clock;
+mod credentials;
+mod emulator;
+mod error;
+mod failure;
+mod fault;
+mod files;
+mod hosts;
+mod log;
+mod principals;
+mod principals_file;
+mod proxy;
+mod query;
+mod resolver;
+mod server;
+mod service;
+mod sigv4;
+
+pub use ca::Ca;
+pub use clock::Clock;
+pub use credentials::Credentials;
+pub use emulator::{Emulator, EmulatorBuilder};
+pub use error::Error;
+pub use fault::{Fault, FaultPlan, Faults, UnknownFault};
+pub use log::Record;
+pub use principals::{KeyStatus, Principal, Principals};
+pub use principals_file::PrincipalsError;
