@@ -113,7 +113,7 @@ async fn before_aws_auth_has_loaded_nobody_is_denied_and_nobody_is_let_in() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn term_and_int_finish_the_reviews_under_way() {
     for signal in ["TERM", "INT"] {
         let (emulator, principals) = emulator().await;

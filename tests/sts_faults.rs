@@ -19,14 +19,19 @@ async fn no_verdict_of_sts_is_no_verdict_of_ours_and_recovery_is_at_once() {
     let identity = "<GetCallerIdentityResponse><GetCallerIdentityResult>\
         <Arn>arn:aws:iam::111122223333:user/bob</Arn><UserId>AIDAX</UserId><Account>111122223333</Account>\
         </GetCallerIdentityResult></GetCallerIdentityResponse>";
-    let body = |text: &str| Fault::Body {
-        content_type: "text/xml".to_owned(),
-        body: text.to_owned().into(),
-    };
+    let body = |text: &str| Fault::Body("text/xml".to_owned(), text.to_owned().into());
     for (fault, code, reason) in [
         (Fault::Throttle, 429, "sts_throttled"),
-        (Fault::Status(500), 503, "sts_server_error"),
-        (Fault::Status(503), 503, "sts_server_error"),
+        (
+            Fault::Status(http::StatusCode::INTERNAL_SERVER_ERROR),
+            503,
+            "sts_server_error",
+        ),
+        (
+            Fault::Status(http::StatusCode::SERVICE_UNAVAILABLE),
+            503,
+            "sts_server_error",
+        ),
         (Fault::Reset, 503, "sts_transport"),
         (Fault::Hang, 503, "sts_timeout"),
         (
@@ -34,7 +39,7 @@ async fn no_verdict_of_sts_is_no_verdict_of_ours_and_recovery_is_at_once() {
             503,
             "sts_unexpected_status",
         ),
-        (Fault::Oversized(512 * 1024 * 1024), 503, "sts_oversized"),
+        (Fault::Oversized(1024 * 1024), 503, "sts_oversized"),
         (body("not XML"), 503, "sts_unreadable"),
         (body(&identity[..150]), 503, "sts_unreadable"),
         (
@@ -110,10 +115,9 @@ async fn an_answer_about_somebody_impossible_lets_nobody_in() {
             "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>{arn}</Arn><UserId>{user_id}</UserId>\
              <Account>{account}</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
         );
-        emulator.faults().set(Fault::Body {
-            content_type: "text/xml".to_owned(),
-            body: body.into(),
-        });
+        emulator
+            .faults()
+            .set(Fault::Body("text/xml".to_owned(), body.into()));
         server.review(&token(&bob)).await.assert_final_denial();
         assert_eq!(server.audit().last().unwrap()["reason"], reason);
     }

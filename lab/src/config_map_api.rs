@@ -18,7 +18,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
-use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     body::{Frame, Incoming},
     service::service_fn,
@@ -47,7 +47,7 @@ struct State {
     data: Option<BTreeMap<String, String>>,
 }
 
-type Body = BoxBody<Bytes, Infallible>;
+type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 impl ConfigMapApi {
     /// Starts with no aws-auth.
@@ -186,7 +186,7 @@ fn events(state: &watch::Sender<State>, since: u64, lasting: Duration) -> Body {
         };
         Some((Ok(Frame::data(Bytes::from(format!("{event}\n")))), changes))
     });
-    BodyExt::boxed(StreamBody::new(lines.boxed()))
+    BodyExt::boxed_unsync(StreamBody::new(lines.boxed()))
 }
 
 fn object(state: &State) -> Option<Value> {
@@ -205,7 +205,7 @@ fn metadata(state: &State) -> Value {
 }
 
 fn whole(value: &Value) -> Body {
-    Full::new(Bytes::from(value.to_string())).boxed()
+    Full::new(Bytes::from(value.to_string())).boxed_unsync()
 }
 
 fn reply(code: StatusCode, body: Body) -> Response<Body> {

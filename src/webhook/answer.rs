@@ -129,7 +129,10 @@ mod tests {
     use crate::{mapping::BackendMode, outcome::Denial, sts::Rejection};
 
     fn body(answer: Answer) -> Value {
-        let body = futures::executor::block_on(answer.into_body().collect())
+        let body = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(answer.into_body().collect())
             .unwrap()
             .to_bytes();
         serde_json::from_slice(&body).unwrap()

@@ -194,14 +194,16 @@ impl<'a> Loader<'a> {
     /// Adds to the parser's words what people run into most.
     fn explain(&self, scan_error: &ScanError) -> YamlError {
         let marker = scan_error.marker();
-        // The parser notices a tab a line later now and then.
-        let tab = (0..=marker.line()).rev().take(3).find(|line| {
-            let indent = line
-                .checked_sub(1)
-                .and_then(|index| self.text.lines().nth(index))
-                .unwrap_or_default();
-            indent[..indent.len() - indent.trim_start().len()].contains('\t')
-        });
+        // The parser's mark is a line off the tab now and then.
+        let near = marker.line().saturating_sub(2)..=marker.line() + 1;
+        let indent = |line: &str| line[..line.len() - line.trim_start().len()].contains('\t');
+        let tab = self
+            .text
+            .lines()
+            .enumerate()
+            .map(|(index, line)| (index + 1, line))
+            .find(|(number, line)| near.contains(number) && indent(line))
+            .map(|(number, _)| number);
         match tab {
             Some(line) => YamlError {
                 position: Position { line, column: 1 },

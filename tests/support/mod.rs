@@ -1,6 +1,6 @@
 //! The real binary, started and asked from outside.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of it")]
 
 use std::{
     fs,
@@ -42,10 +42,12 @@ pub fn token(credentials: &Credentials) -> String {
 
 /// A token of `credentials` for `cluster_id`, signed at `time`.
 pub fn token_for(credentials: &Credentials, cluster_id: &str, time: Timestamp) -> String {
-    let credentials = aws_credential_types::Credentials::from_keys(
+    let credentials = aws_credential_types::Credentials::new(
         &credentials.access_key_id,
         &credentials.secret_access_key,
         credentials.session_token.clone(),
+        None,
+        "lab",
     );
     let cluster_id: ClusterId = cluster_id.parse().unwrap();
     presign(

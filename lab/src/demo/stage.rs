@@ -128,10 +128,12 @@ server:
 
 /// A token of `credentials`, signed for `cluster_id` now.
 pub(super) fn token(credentials: &Credentials, cluster_id: &str) -> anyhow::Result<Token> {
-    let credentials = AwsCredentials::from_keys(
+    let credentials = AwsCredentials::new(
         &credentials.access_key_id,
         &credentials.secret_access_key,
         credentials.session_token.clone(),
+        None,
+        "lab",
     );
     let cluster_id: ClusterId = cluster_id.parse()?;
     Ok(arngate::token::presign(

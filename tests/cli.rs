@@ -1,0 +1,297 @@
+//! `token`, `verify`, `version` and the help, as scripts and people use them.
+
+mod support;
+
+use std::{
+    io::Write,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+use arngate_lab::sts::{Credentials, Emulator};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use support::{ACCOUNT, CLUSTER_ID, arngate, emulator, text, token, token_for};
+
+fn with_keys(credentials: &Credentials) -> Command {
+    let mut command = arngate();
+    command.envs(credentials.env());
+    command
+}
+
+struct Verify {
+    address: String,
+    ca: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Verify {
+    fn new(emulator: &Emulator) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca.pem");
+        emulator.write_ca(&ca).unwrap();
+        Self {
+            address: emulator.address().to_string(),
+            ca,
+            _folder: folder,
+        }
+    }
+
+    fn command(&self, token: &str) -> Command {
+        let mut command = arngate();
+        command.args([
+            "verify",
+            "-i",
+            CLUSTER_ID,
+            "-t",
+            token,
+            "--sts-connect-to",
+            &self.address,
+        ]);
+        command.arg("--sts-ca-bundle").arg(&self.ca);
+        command
+    }
+
+    /// Off the runtime's thread, on which the emulator answers.
+    async fn run(&self, token: &str, args: &[&str]) -> Output {
+        let mut command = self.command(token);
+        command.args(args);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_an_exec_credential_of_the_version_asked_for() {
+    let (_emulator, principals) = emulator().await;
+    let role = principals.role(ACCOUNT, "Admin", "alice");
+    for (info, version) in [
+        (None, "v1beta1"),
+        (
+            Some(
+                r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","spec":{"interactive":false}}"#,
+            ),
+            "v1",
+        ),
+        (
+            Some(
+                r#"{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential","spec":{}}"#,
+            ),
+            "v1beta1",
+        ),
+    ] {
+        let mut command = with_keys(&role);
+        command.args(["token", "-i", CLUSTER_ID, "--region", "eu-central-1"]);
+        if let Some(info) = info {
+            command.env("KUBERNETES_EXEC_INFO", info);
+        }
+        let before = Timestamp::now();
+        let output = command.output().unwrap();
+        let (stdout, stderr) = text(&output);
+        assert!(output.status.success(), "{stderr}");
+        let credential: Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!(
+            credential["apiVersion"],
+            format!("client.authentication.k8s.io/{version}")
+        );
+        assert_eq!(credential["kind"], "ExecCredential");
+        let token = credential["status"]["token"].as_str().unwrap();
+        let url = arngate_lab::hostile::url_of(token);
+        assert!(
+            url.starts_with("https://sts.eu-central-1.amazonaws.com/?"),
+            "{}",
+            &url[..60]
+        );
+        let expires = credential["status"]["expirationTimestamp"].as_str().unwrap();
+        let left = expires.parse::<Timestamp>().unwrap().duration_since(before);
+        assert!(
+            (SignedDuration::from_secs(838)..=SignedDuration::from_secs(850)).contains(&left),
+            "{left}"
+        );
+        assert_eq!(
+            (expires.len(), expires.ends_with('Z')),
+            (20, true),
+            "as Kubernetes writes times: {expires}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_bare_token_is_what_sts_verifies() {
+    let (emulator, principals) = emulator().await;
+    let verify = Verify::new(&emulator);
+    for credentials in [
+        principals.user(ACCOUNT, "bob"),
+        principals.role(ACCOUNT, "Admin", "alice"),
+    ] {
+        // Without a region anywhere, the global endpoint signs.
+        for region in [None, Some("us-west-2")] {
+            let mut command = with_keys(&credentials);
+            command.args(["token", "-i", CLUSTER_ID, "--token-only"]);
+            if let Some(region) = region {
+                command.env("AWS_REGION", region);
+            }
+            let output = command.output().unwrap();
+            let (stdout, stderr) = text(&output);
+            assert!(output.status.success(), "{stderr}");
+            let token = stdout.trim_end();
+            let host = region.map_or("sts.amazonaws.com".to_owned(), |region| {
+                format!("sts.{region}.amazonaws.com")
+            });
+            let output = verify.run(token, &["-o", "json"]).await;
+            let (stdout, stderr) = text(&output);
+            assert!(output.status.success(), "{stdout}{stderr}");
+            let verified: Value = serde_json::from_str(&stdout).unwrap();
+            assert_eq!(verified["STSEndpoint"], host);
+            assert_eq!(verified["AccessKeyID"], credentials.access_key_id);
+            assert_eq!(verified["AccountID"], ACCOUNT);
+        }
+    }
+}
+
+#[tokio::test]
+async fn verify_prints_the_identity_for_people() {
+    let (emulator, principals) = emulator().await;
+    let role = principals.role(ACCOUNT, "Admin", "alice");
+    let output = Verify::new(&emulator).run(&token(&role), &[]).await;
+    let (stdout, _) = text(&output);
+    assert!(output.status.success());
+    for line in [
+        "ARN            arn:aws:sts::111122223333:assumed-role/Admin/alice",
+        "canonical ARN  arn:aws:iam::111122223333:role/Admin",
+        "session name   alice",
+        "STS endpoint   sts.us-east-1.amazonaws.com",
+    ] {
+        assert!(stdout.contains(line), "{line} is missing:\n{stdout}");
+    }
+}
+
+#[tokio::test]
+async fn verify_says_why_a_token_is_refused_and_never_quotes_it() {
+    let (emulator, principals) = emulator().await;
+    let verify = Verify::new(&emulator);
+    let role = principals.role(ACCOUNT, "Admin", "alice");
+    let old = Timestamp::now() - SignedDuration::from_mins(16);
+    for (token, code, reason, words) in [
+        (
+            token_for(&role, "another-cluster", Timestamp::now()),
+            3,
+            "refused_by_sts",
+            "signed for another cluster ID",
+        ),
+        (
+            token_for(&role, CLUSTER_ID, old),
+            3,
+            "token_expired",
+            "more than 15 minutes ago",
+        ),
+        (
+            "garbage-canary".to_owned(),
+            3,
+            "token_not_ours",
+            "does not begin with k8s-aws-v1.",
+        ),
+    ] {
+        for args in [&[][..], &["-o", "json"]] {
+            let output = verify.run(&token, args).await;
+            let (stdout, stderr) = text(&output);
+            assert_eq!(output.status.code(), Some(code), "{stdout}{stderr}");
+            assert!(format!("{stdout}{stderr}").contains(words), "{stdout}{stderr}");
+            assert!(args.is_empty() || stdout.contains(reason), "{stdout}");
+            for secret in [&token[12..], "canary", "X-Amz-"] {
+                assert!(
+                    !stdout.contains(secret) && !stderr.contains(secret),
+                    "{stdout}{stderr}"
+                );
+            }
+        }
+    }
+    emulator.faults().set(arngate_lab::sts::Fault::Throttle);
+    let output = verify.run(&token(&role), &[]).await;
+    assert_eq!(output.status.code(), Some(4));
+    assert!(text(&output).1.contains("no verdict"), "{}", text(&output).1);
+}
+
+#[tokio::test]
+async fn verify_reads_the_token_from_standard_input() {
+    let (emulator, principals) = emulator().await;
+    let token = token(&principals.user(ACCOUNT, "bob"));
+    let verify = Verify::new(&emulator);
+    let mut command = verify.command("-");
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let output = tokio::task::spawn_blocking(move || {
+        let mut child = command.spawn().unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(format!("{token}\n").as_bytes())
+            .unwrap();
+        child.wait_with_output().unwrap()
+    });
+    let output = output.await.unwrap();
+    assert!(output.status.success(), "{}", text(&output).1);
+    assert!(text(&output).0.contains("user/bob"));
+}
+
+#[test]
+fn what_is_missing_is_named_with_the_way_to_give_it() {
+    for (args, code, words) in [
+        (&["token"][..], 1, "-i ID"),
+        (&["token", "-i", "c", "--region", "us east"], 1, "is no region"),
+        (&["verify", "-i", "c"], 2, "--token"),
+        (&["verify", "-t", "x"], 1, "-i ID"),
+        (&["server"], 1, "KUBERNETES_AWS_AUTHENTICATOR_CLUSTER_ID"),
+        (
+            &["server", "-c", "no-such-file.yaml"],
+            1,
+            "cannot read no-such-file.yaml",
+        ),
+        (
+            &["server", "-i", "c", "--backend-mode", "Nothing"],
+            2,
+            "MountedFile",
+        ),
+        (&["server", "-i", "c", "--partition", "awz"], 2, "aws-us-gov"),
+        (&["server", "-i", "c", "--sts-connect-to", "x"], 2, "HOST:PORT"),
+        (&["serve"], 2, "server"),
+    ] {
+        let output = arngate().args(args).output().unwrap();
+        let (_, stderr) = text(&output);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
+        assert!(stderr.contains(words), "{args:?}: {stderr}");
+    }
+}
+
+#[test]
+fn a_token_without_credentials_says_where_they_are_looked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let output = arngate()
+        .args(["token", "-i", "c", "--region", "us-east-1"])
+        .env("HOME", home.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).1.contains("AWS_PROFILE"), "{}", text(&output).1);
+}
+
+#[test]
+fn version_and_help_teach() {
+    let version = arngate().arg("version").output().unwrap();
+    assert_eq!(
+        text(&version).0,
+        format!("arngate {}\n", env!("CARGO_PKG_VERSION"))
+    );
+    let help = text(&arngate().arg("--help").output().unwrap()).0;
+    for words in ["server", "token", "verify", "Examples:", "Exit codes:"] {
+        assert!(help.contains(words), "{words} is missing:\n{help}");
+    }
+    for command in ["server", "token", "verify"] {
+        let output = arngate().args([command, "--help"]).output().unwrap();
+        assert!(output.status.success() && text(&output).0.len() > 300);
+    }
+}
