@@ -1,0 +1,16 @@
+//! The whole way, with nothing imitated but AWS: a real kube-apiserver and etcd, real clients, the real binary.
+//!
+//! ```text
+//! kubectl ── token of the AWS CLI, the Go client, boto3, arngate ──▶ kube-apiserver ──▶ arngate ──▶ STS emulator
+//!                                                                         ▲               │
+//!                                                                         └─ watch aws-auth ─┘
+//! ```
+
+mod clients;
+mod cluster;
+mod edits;
+mod refusals;
+mod restarts;
+mod retries;
+#[path = "../support/mod.rs"]
+mod support;
