@@ -42,12 +42,7 @@ impl Decision {
     /// An outcome that came before the token was looked at.
     #[must_use]
     pub const fn without_caller(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            request: None,
-            identity: None,
-            mapped: None,
-        }
+        Self { outcome, request: None, identity: None, mapped: None }
     }
 }
 
@@ -59,43 +54,23 @@ impl Authenticator {
             Err(error) => return Decision::without_caller(Outcome::Denied(Denial::Token(error))),
         };
         let answer = self.sts.get_caller_identity(&request).await;
-        let identity = answer
-            .map_err(refused)
-            .and_then(|answer| self.identity(&answer, &request));
+        let identity = answer.map_err(refused).and_then(|answer| self.identity(&answer, &request));
         let identity = match identity {
             Ok(identity) => identity,
             Err(outcome) => {
-                return Decision {
-                    outcome,
-                    request: Some(request),
-                    identity: None,
-                    mapped: None,
-                };
+                return Decision { outcome, request: Some(request), identity: None, mapped: None };
             }
         };
         let (outcome, mapped) = self.map(&identity);
-        Decision {
-            outcome,
-            request: Some(request),
-            identity: Some(identity),
-            mapped,
-        }
+        Decision { outcome, request: Some(request), identity: Some(identity), mapped }
     }
 
     /// Reads STS's answer; nothing in it is believed before it is checked against itself.
     fn identity(&self, answer: &CallerIdentity, request: &PresignedRequest) -> Result<Identity, Outcome> {
-        let account: AccountId = answer
-            .account
-            .parse()
-            .map_err(|_| Outcome::Denied(Denial::Caller(CallerError::Account)))?;
-        Identity::new(
-            self.partition,
-            &answer.arn,
-            account,
-            &answer.user_id,
-            request.access_key_id(),
-        )
-        .map_err(|error| Outcome::Denied(Denial::Caller(error)))
+        let account: AccountId =
+            answer.account.parse().map_err(|_| Outcome::Denied(Denial::Caller(CallerError::Account)))?;
+        Identity::new(self.partition, &answer.arn, account, &answer.user_id, request.access_key_id())
+            .map_err(|error| Outcome::Denied(Denial::Caller(error)))
     }
 
     fn map(&self, identity: &Identity) -> (Outcome, Option<MappedUser>) {
@@ -132,11 +107,7 @@ fn user(identity: &Identity, mapped: &MappedUser) -> User {
     let principal = identity.principal();
     User {
         username: mapped.username.clone(),
-        uid: format!(
-            "aws-iam-authenticator:{}:{}",
-            principal.account(),
-            identity.user_id()
-        ),
+        uid: format!("aws-iam-authenticator:{}:{}", principal.account(), identity.user_id()),
         groups: mapped.groups.clone(),
         extra: BTreeMap::from([
             ("arn", principal.arn()),
@@ -144,10 +115,7 @@ fn user(identity: &Identity, mapped: &MappedUser) -> User {
             ("sessionName", identity.session_name().to_owned()),
             ("accessKeyId", identity.access_key_id().to_owned()),
             ("principalId", identity.user_id().to_owned()),
-            (
-                "sigs.k8s.io/aws-iam-authenticator/principalId",
-                identity.user_id().to_owned(),
-            ),
+            ("sigs.k8s.io/aws-iam-authenticator/principalId", identity.user_id().to_owned()),
         ]),
     }
 }

@@ -15,6 +15,7 @@
 //! environment, [`server`] puts all of it together, [`telemetry`] logs and counts, [`atomic_file`] writes files
 //! that others read, and [`cli`] has a file for each command.
 #![forbid(unsafe_code)]
+#![warn(clippy::unwrap_used)]
 
 pub mod atomic_file;
 pub mod authenticator;

@@ -108,11 +108,11 @@ impl Outcome {
         match self {
             Self::Authenticated(_) => "success",
             Self::Denied(Denial::Token(_)) => "invalid_token",
-            Self::Denied(Denial::Rejected(_) | Denial::Caller(_)) => "sts_error",
             Self::Denied(Denial::NotMapped | Denial::NotRendered | Denial::Audience)
             | Self::Unavailable(Unavailability::NotLoaded(_)) => "uknown_user",
             Self::Unavailable(Unavailability::Sts(NoVerdict::Throttled)) => "sts_throttling",
-            Self::Unavailable(Unavailability::Sts(_)) => "sts_error",
+            Self::Denied(Denial::Rejected(_) | Denial::Caller(_))
+            | Self::Unavailable(Unavailability::Sts(_)) => "sts_error",
         }
     }
 }

@@ -74,9 +74,7 @@ pub struct Server {
 // Neither the key nor the API server's credentials belong into a debug text.
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server")
-            .field("url", &self.url)
-            .finish_non_exhaustive()
+        f.debug_struct("Server").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
@@ -88,14 +86,10 @@ impl Server {
     pub async fn bind(settings: ServerSettings) -> Result<Self, ServerError> {
         let metrics = Metrics::new();
         let address = SocketAddr::new(settings.address, settings.port);
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| ServerError::Listen { address, source })?;
+        let listener =
+            TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
         // Port 0 asks for any free port; from here on it is the one that was given.
-        let port = listener
-            .local_addr()
-            .map_err(|source| ServerError::Listen { address, source })?
-            .port();
+        let port = listener.local_addr().map_err(|source| ServerError::Listen { address, source })?.port();
         let url = format!("https://{}/authenticate", host_and_port(&settings.hostname, port));
 
         let certificate = Certificate::load_or_make(
@@ -106,10 +100,8 @@ impl Server {
         )?;
         if !settings.kubeconfig_pregenerated {
             let path = &settings.generate_kubeconfig;
-            kubeconfig::write(path, &url, &certificate.pem).map_err(|source| ServerError::Kubeconfig {
-                path: path.clone(),
-                source,
-            })?;
+            kubeconfig::write(path, &url, &certificate.pem)
+                .map_err(|source| ServerError::Kubeconfig { path: path.clone(), source })?;
             tracing::info!(
                 path = %path.display(),
                 "wrote the webhook kubeconfig; start kube-apiserver with \
@@ -162,14 +154,7 @@ impl Server {
 
     /// Serves until `shutdown` ends, then finishes the reviews under way.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self {
-            listener,
-            health,
-            tls,
-            router,
-            sources,
-            url,
-        } = self;
+        let Self { listener, health, tls, router, sources, url } = self;
         let stop = CancellationToken::new();
         let mut background = JoinSet::new();
         for (source, client) in sources {
@@ -189,16 +174,8 @@ impl Server {
                 async move { stop.cancelled().await },
             ));
         }
-        let addresses = listener
-            .local_addr()
-            .map(|address| address.to_string())
-            .unwrap_or_default();
-        tracing::info!(
-            address = addresses,
-            url,
-            version = env!("CARGO_PKG_VERSION"),
-            "listening"
-        );
+        let addresses = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+        tracing::info!(address = addresses, url, version = env!("CARGO_PKG_VERSION"), "listening");
         listener::serve(
             listener,
             Some(tls),
@@ -222,18 +199,12 @@ fn mounted(publisher: &Publisher, settings: &ServerSettings, metrics: &Metrics) 
 /// Binds the port for plain health checks on every address, since a kubelet's probe comes to the node's. That
 /// it is taken, as it is while another authenticator still runs, must not keep this one from serving.
 async fn bind_health(port: u16) -> Option<TcpListener> {
-    let everywhere = [
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-    ];
+    let everywhere = [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
     let mut failure = None;
     for address in everywhere.map(|address| SocketAddr::new(address, port)) {
         match TcpListener::bind(address).await {
             Ok(listener) => {
-                let address = listener
-                    .local_addr()
-                    .map(|address| address.to_string())
-                    .unwrap_or_default();
+                let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
                 tracing::info!(address, "health checks");
                 return Some(listener);
             }
@@ -247,9 +218,5 @@ async fn bind_health(port: u16) -> Option<TcpListener> {
 }
 
 fn host_and_port(host: &str, port: u16) -> String {
-    if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

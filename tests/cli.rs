@@ -30,24 +30,12 @@ impl Verify {
         let folder = tempfile::tempdir().unwrap();
         let ca = folder.path().join("ca.pem");
         emulator.write_ca(&ca).unwrap();
-        Self {
-            address: emulator.address().to_string(),
-            ca,
-            _folder: folder,
-        }
+        Self { address: emulator.address().to_string(), ca, _folder: folder }
     }
 
     fn command(&self, token: &str) -> Command {
         let mut command = arngate();
-        command.args([
-            "verify",
-            "-i",
-            CLUSTER_ID,
-            "-t",
-            token,
-            "--sts-connect-to",
-            &self.address,
-        ]);
+        command.args(["verify", "-i", CLUSTER_ID, "-t", token, "--sts-connect-to", &self.address]);
         command.arg("--sts-ca-bundle").arg(&self.ca);
         command
     }
@@ -56,9 +44,7 @@ impl Verify {
     async fn run(&self, token: &str, args: &[&str]) -> Output {
         let mut command = self.command(token);
         command.args(args);
-        tokio::task::spawn_blocking(move || command.output().unwrap())
-            .await
-            .unwrap()
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     }
 }
 
@@ -91,24 +77,14 @@ async fn a_token_is_an_exec_credential_of_the_version_asked_for() {
         let (stdout, stderr) = text(&output);
         assert!(output.status.success(), "{stderr}");
         let credential: Value = serde_json::from_str(&stdout).unwrap();
-        assert_eq!(
-            credential["apiVersion"],
-            format!("client.authentication.k8s.io/{version}")
-        );
+        assert_eq!(credential["apiVersion"], format!("client.authentication.k8s.io/{version}"));
         assert_eq!(credential["kind"], "ExecCredential");
         let token = credential["status"]["token"].as_str().unwrap();
         let url = arngate_lab::hostile::url_of(token);
-        assert!(
-            url.starts_with("https://sts.eu-central-1.amazonaws.com/?"),
-            "{}",
-            &url[..60]
-        );
+        assert!(url.starts_with("https://sts.eu-central-1.amazonaws.com/?"), "{}", &url[..60]);
         let expires = credential["status"]["expirationTimestamp"].as_str().unwrap();
         let left = expires.parse::<Timestamp>().unwrap().duration_since(before);
-        assert!(
-            (SignedDuration::from_secs(838)..=SignedDuration::from_secs(850)).contains(&left),
-            "{left}"
-        );
+        assert!((SignedDuration::from_secs(838)..=SignedDuration::from_secs(850)).contains(&left), "{left}");
         assert_eq!(
             (expires.len(), expires.ends_with('Z')),
             (20, true),
@@ -121,10 +97,7 @@ async fn a_token_is_an_exec_credential_of_the_version_asked_for() {
 async fn a_bare_token_is_what_sts_verifies() {
     let (emulator, principals) = emulator().await;
     let verify = Verify::new(&emulator);
-    for credentials in [
-        principals.user(ACCOUNT, "bob"),
-        principals.role(ACCOUNT, "Admin", "alice"),
-    ] {
+    for credentials in [principals.user(ACCOUNT, "bob"), principals.role(ACCOUNT, "Admin", "alice")] {
         // Without a region anywhere, the global endpoint signs.
         for region in [None, Some("us-west-2")] {
             let mut command = with_keys(&credentials);
@@ -136,9 +109,8 @@ async fn a_bare_token_is_what_sts_verifies() {
             let (stdout, stderr) = text(&output);
             assert!(output.status.success(), "{stderr}");
             let token = stdout.trim_end();
-            let host = region.map_or("sts.amazonaws.com".to_owned(), |region| {
-                format!("sts.{region}.amazonaws.com")
-            });
+            let host =
+                region.map_or("sts.amazonaws.com".to_owned(), |region| format!("sts.{region}.amazonaws.com"));
             let output = verify.run(token, &["-o", "json"]).await;
             let (stdout, stderr) = text(&output);
             assert!(output.status.success(), "{stdout}{stderr}");
@@ -180,18 +152,8 @@ async fn verify_says_why_a_token_is_refused_and_never_quotes_it() {
             "refused_by_sts",
             "signed for another cluster ID",
         ),
-        (
-            token_for(&role, CLUSTER_ID, old),
-            3,
-            "token_expired",
-            "more than 15 minutes ago",
-        ),
-        (
-            "garbage-canary".to_owned(),
-            3,
-            "token_not_ours",
-            "does not begin with k8s-aws-v1.",
-        ),
+        (token_for(&role, CLUSTER_ID, old), 3, "token_expired", "more than 15 minutes ago"),
+        ("garbage-canary".to_owned(), 3, "token_not_ours", "does not begin with k8s-aws-v1."),
     ] {
         for args in [&[][..], &["-o", "json"]] {
             let output = verify.run(&token, args).await;
@@ -200,10 +162,7 @@ async fn verify_says_why_a_token_is_refused_and_never_quotes_it() {
             assert!(format!("{stdout}{stderr}").contains(words), "{stdout}{stderr}");
             assert!(args.is_empty() || stdout.contains(reason), "{stdout}");
             for secret in [&token[12..], "canary", "X-Amz-"] {
-                assert!(
-                    !stdout.contains(secret) && !stderr.contains(secret),
-                    "{stdout}{stderr}"
-                );
+                assert!(!stdout.contains(secret) && !stderr.contains(secret), "{stdout}{stderr}");
             }
         }
     }
@@ -219,18 +178,10 @@ async fn verify_reads_the_token_from_standard_input() {
     let token = token(&principals.user(ACCOUNT, "bob"));
     let verify = Verify::new(&emulator);
     let mut command = verify.command("-");
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = tokio::task::spawn_blocking(move || {
         let mut child = command.spawn().unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(format!("{token}\n").as_bytes())
-            .unwrap();
+        child.stdin.take().unwrap().write_all(format!("{token}\n").as_bytes()).unwrap();
         child.wait_with_output().unwrap()
     });
     let output = output.await.unwrap();
@@ -246,16 +197,8 @@ fn what_is_missing_is_named_with_the_way_to_give_it() {
         (&["verify", "-i", "c"], 2, "--token"),
         (&["verify", "-t", "x"], 1, "-i ID"),
         (&["server"], 1, "KUBERNETES_AWS_AUTHENTICATOR_CLUSTER_ID"),
-        (
-            &["server", "-c", "no-such-file.yaml"],
-            1,
-            "cannot read no-such-file.yaml",
-        ),
-        (
-            &["server", "-i", "c", "--backend-mode", "Nothing"],
-            2,
-            "MountedFile",
-        ),
+        (&["server", "-c", "no-such-file.yaml"], 1, "cannot read no-such-file.yaml"),
+        (&["server", "-i", "c", "--backend-mode", "Nothing"], 2, "MountedFile"),
         (&["server", "-i", "c", "--partition", "awz"], 2, "aws-us-gov"),
         (&["server", "-i", "c", "--sts-connect-to", "x"], 2, "HOST:PORT"),
         (&["serve"], 2, "server"),
@@ -282,10 +225,7 @@ fn a_token_without_credentials_says_where_they_are_looked_for() {
 #[test]
 fn version_and_help_teach() {
     let version = arngate().arg("version").output().unwrap();
-    assert_eq!(
-        text(&version).0,
-        format!("arngate {}\n", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(text(&version).0, format!("arngate {}\n", env!("CARGO_PKG_VERSION")));
     let help = text(&arngate().arg("--help").output().unwrap()).0;
     for words in ["server", "token", "verify", "Examples:", "Exit codes:"] {
         assert!(help.contains(words), "{words} is missing:\n{help}");

@@ -29,11 +29,7 @@ fn endpoints() -> Endpoints {
 
 /// A good token with a security token in it, signed at `now`.
 fn good(now: Timestamp) -> String {
-    token_for(
-        &Principals::new().role(ACCOUNT, "Admin", "alice"),
-        CLUSTER_ID,
-        now,
-    )
+    token_for(&Principals::new().role(ACCOUNT, "Admin", "alice"), CLUSTER_ID, now)
 }
 
 #[test]
@@ -44,16 +40,9 @@ fn the_good_token_parses_to_what_it_is() {
     assert_eq!(request.endpoint().host(), "sts.us-east-1.amazonaws.com");
     assert_eq!(request.signed_at(), now());
     assert_eq!(request.expires_at(), now() + SignedDuration::from_mins(15));
-    assert!(
-        request.access_key_id().starts_with("ASIA"),
-        "{}",
-        request.access_key_id()
-    );
+    assert!(request.access_key_id().starts_with("ASIA"), "{}", request.access_key_id());
     let debug = format!("{request:?}");
-    assert!(
-        !debug.contains("X-Amz") && !debug.contains("Signature"),
-        "{debug}"
-    );
+    assert!(!debug.contains("X-Amz") && !debug.contains("Signature"), "{debug}");
 }
 
 #[test]
@@ -86,22 +75,14 @@ fn each_hostile_token_is_refused_for_its_own_reason() {
             wrong.push(format!("{}: {result:?}, not {:?}", case.name, case.refusal));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} of {}:\n{}",
-        wrong.len(),
-        cases.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
     println!("{} hostile tokens refused", cases.len());
 }
 
 #[test]
 fn no_reason_is_left_untried() {
-    let tried: HashSet<&str> = hostile_tokens(&url_of(&good(now())), now())
-        .iter()
-        .map(|case| case.refusal.reason())
-        .collect();
+    let tried: HashSet<&str> =
+        hostile_tokens(&url_of(&good(now())), now()).iter().map(|case| case.refusal.reason()).collect();
     for error in [
         TokenError::TooLong,
         TokenError::Prefix,
@@ -149,23 +130,10 @@ async fn the_server_refuses_every_hostile_token_and_asks_sts_about_none() {
         );
         // kube-apiserver may remember each of these but the one that a clock may make good.
         let passing = case.refusal == TokenError::NotYetValid;
-        assert_eq!(
-            answer.body["status"]["error"].is_string(),
-            passing,
-            "{}",
-            case.name
-        );
+        assert_eq!(answer.body["status"]["error"].is_string(), passing, "{}", case.name);
     }
-    assert_eq!(
-        (emulator.calls(), emulator.connections()),
-        (0, 0),
-        "nothing left for STS"
-    );
-    let reasons: Vec<Value> = server
-        .audit()
-        .iter()
-        .map(|record| record["reason"].clone())
-        .collect();
+    assert_eq!((emulator.calls(), emulator.connections()), (0, 0), "nothing left for STS");
+    let reasons: Vec<Value> = server.audit().iter().map(|record| record["reason"].clone()).collect();
     let wanted: Vec<&str> = cases.iter().map(|case| case.refusal.reason()).collect();
     assert_eq!(reasons, wanted);
 

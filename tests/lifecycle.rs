@@ -21,21 +21,12 @@ async fn the_first_start_makes_certificate_and_kubeconfig_and_the_next_one_keeps
     assert_eq!(mode("state/key.pem"), 0o600);
     assert_eq!(mode("webhook.kubeconfig"), 0o644);
     let kubeconfig = std::fs::read_to_string(server.path("webhook.kubeconfig")).unwrap();
-    assert!(
-        kubeconfig.contains(&format!("server: {}", server.url)),
-        "{kubeconfig}"
-    );
+    assert!(kubeconfig.contains(&format!("server: {}", server.url)), "{kubeconfig}");
     let certificate = std::fs::read_to_string(server.path("state/cert.pem")).unwrap();
 
     server.restart();
-    assert_eq!(
-        std::fs::read_to_string(server.path("state/cert.pem")).unwrap(),
-        certificate
-    );
-    assert_eq!(
-        std::fs::read_to_string(server.path("webhook.kubeconfig")).unwrap(),
-        kubeconfig
-    );
+    assert_eq!(std::fs::read_to_string(server.path("state/cert.pem")).unwrap(), certificate);
+    assert_eq!(std::fs::read_to_string(server.path("webhook.kubeconfig")).unwrap(), kubeconfig);
     server.review(&token(&bob)).await.user();
 }
 
@@ -45,25 +36,11 @@ async fn health_is_served_beside_the_webhook_and_on_a_port_of_its_own() {
     let server = Setup::new(&emulator, "").start();
     let plain = reqwest::Client::builder().no_proxy().build().unwrap();
     let health = plain.get(&server.health).send().await.unwrap();
-    assert_eq!(
-        (health.status().as_u16(), health.text().await.unwrap().as_str()),
-        (200, "ok")
-    );
-    assert_eq!(
-        plain
-            .get(server.health.replace("healthz", "metrics"))
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        404
-    );
+    assert_eq!((health.status().as_u16(), health.text().await.unwrap().as_str()), (200, "ok"));
+    assert_eq!(plain.get(server.health.replace("healthz", "metrics")).send().await.unwrap().status(), 404);
     for (path, text) in [("/healthz", "ok"), ("/readyz", "[+]MountedFile ok\nok\n")] {
         let answer = server.client().get(server.at(path)).send().await.unwrap();
-        assert_eq!(
-            (answer.status().as_u16(), answer.text().await.unwrap().as_str()),
-            (200, text)
-        );
+        assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, text));
     }
 }
 
@@ -89,28 +66,11 @@ async fn before_aws_auth_has_loaded_nobody_is_denied_and_nobody_is_let_in() {
     let ready = server.client().get(server.at("/readyz")).send().await.unwrap();
     assert_eq!(ready.status(), 503);
     let text = ready.text().await.unwrap();
-    assert!(
-        text.contains("[-]EKSConfigMap") && text.contains("[+]MountedFile ok"),
-        "{text}"
-    );
-    assert_eq!(
-        server
-            .client()
-            .get(server.at("/healthz"))
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        200
-    );
+    assert!(text.contains("[-]EKSConfigMap") && text.contains("[+]MountedFile ok"), "{text}");
+    assert_eq!(server.client().get(server.at("/healthz")).send().await.unwrap().status(), 200);
     server.review(&token(&bob)).await.assert_no_verdict(503);
     server.review("garbage").await.assert_final_denial();
-    assert!(
-        server
-            .metrics()
-            .await
-            .contains(r#"backend_loaded{backend="EKSConfigMap"} 0"#)
-    );
+    assert!(server.metrics().await.contains(r#"backend_loaded{backend="EKSConfigMap"} 0"#));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,11 +97,7 @@ async fn term_and_int_finish_the_reviews_under_way() {
         server.signal(signal);
         let status = tokio::task::block_in_place(|| server.wait());
         assert_eq!(status.code(), Some(0), "{signal}");
-        assert!(
-            asked.elapsed() < Duration::from_secs(10),
-            "{signal}: {:?}",
-            asked.elapsed()
-        );
+        assert!(asked.elapsed() < Duration::from_secs(10), "{signal}: {:?}", asked.elapsed());
         review.await.unwrap().user();
     }
 }
@@ -158,10 +114,7 @@ async fn a_port_that_is_taken_is_told() {
         .unwrap();
     let (_, stderr) = support::text(&output);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr.contains(&format!("cannot listen on 127.0.0.1:{port}")),
-        "{stderr}"
-    );
+    assert!(stderr.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{stderr}");
 }
 
 #[tokio::test]

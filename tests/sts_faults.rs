@@ -13,50 +13,28 @@ const ACCOUNT_MAPPED: &str = "  mapAccounts: ['111122223333']\n";
 async fn no_verdict_of_sts_is_no_verdict_of_ours_and_recovery_is_at_once() {
     let (emulator, principals) = emulator().await;
     let bob = principals.user(ACCOUNT, "bob");
-    let server = Setup::new(&emulator, ACCOUNT_MAPPED)
-        .arg("--sts-timeout", "1")
-        .start();
+    let server = Setup::new(&emulator, ACCOUNT_MAPPED).arg("--sts-timeout", "1").start();
     let identity = "<GetCallerIdentityResponse><GetCallerIdentityResult>\
         <Arn>arn:aws:iam::111122223333:user/bob</Arn><UserId>AIDAX</UserId><Account>111122223333</Account>\
         </GetCallerIdentityResult></GetCallerIdentityResponse>";
     let body = |text: &str| Fault::Body("text/xml".to_owned(), text.to_owned().into());
     for (fault, code, reason) in [
         (Fault::Throttle, 429, "sts_throttled"),
-        (
-            Fault::Status(http::StatusCode::INTERNAL_SERVER_ERROR),
-            503,
-            "sts_server_error",
-        ),
-        (
-            Fault::Status(http::StatusCode::SERVICE_UNAVAILABLE),
-            503,
-            "sts_server_error",
-        ),
+        (Fault::Status(http::StatusCode::INTERNAL_SERVER_ERROR), 503, "sts_server_error"),
+        (Fault::Status(http::StatusCode::SERVICE_UNAVAILABLE), 503, "sts_server_error"),
         (Fault::Reset, 503, "sts_transport"),
         (Fault::Hang, 503, "sts_timeout"),
-        (
-            Fault::Redirect("https://sts.us-west-2.amazonaws.com/".to_owned()),
-            503,
-            "sts_unexpected_status",
-        ),
+        (Fault::Redirect("https://sts.us-west-2.amazonaws.com/".to_owned()), 503, "sts_unexpected_status"),
         (Fault::Oversized(1024 * 1024), 503, "sts_oversized"),
         (body("not XML"), 503, "sts_unreadable"),
         (body(&identity[..150]), 503, "sts_unreadable"),
-        (
-            body(&format!("<!DOCTYPE a [<!ENTITY b 'c'>]>{identity}")),
-            503,
-            "sts_unreadable",
-        ),
+        (body(&format!("<!DOCTYPE a [<!ENTITY b 'c'>]>{identity}")), 503, "sts_unreadable"),
     ] {
         emulator.faults().set(fault.clone());
         let started = Instant::now();
         let answer = server.review(&token(&bob)).await;
         answer.assert_no_verdict(code);
-        assert!(
-            started.elapsed() < Duration::from_secs(10),
-            "{fault:?}: {:?}",
-            started.elapsed()
-        );
+        assert!(started.elapsed() < Duration::from_secs(10), "{fault:?}: {:?}", started.elapsed());
         let audit = server.audit();
         assert_eq!(audit.last().unwrap()["reason"], reason, "{fault:?}");
 
@@ -64,14 +42,8 @@ async fn no_verdict_of_sts_is_no_verdict_of_ours_and_recovery_is_at_once() {
         server.review(&token(&bob)).await.user();
     }
     let metrics = server.metrics().await;
-    assert!(
-        metrics.contains(r#"sts_throttling_total{StsRegion="us-east-1"} 1"#),
-        "{metrics}"
-    );
-    assert!(
-        metrics.contains(r#"sts_connection_failures_total{StsRegion="us-east-1"} 2"#),
-        "{metrics}"
-    );
+    assert!(metrics.contains(r#"sts_throttling_total{StsRegion="us-east-1"} 1"#), "{metrics}");
+    assert!(metrics.contains(r#"sts_connection_failures_total{StsRegion="us-east-1"} 2"#), "{metrics}");
 }
 
 #[tokio::test]
@@ -80,44 +52,17 @@ async fn an_answer_about_somebody_impossible_lets_nobody_in() {
     let bob = principals.user(ACCOUNT, "bob");
     let server = Setup::new(&emulator, ACCOUNT_MAPPED).start();
     for (arn, user_id, account, reason) in [
-        (
-            "arn:aws:iam::111122223333:user/bob",
-            "AIDAX",
-            "444455556666",
-            "caller_account_mismatch",
-        ),
-        (
-            "arn:aws-cn:iam::111122223333:user/bob",
-            "AIDAX",
-            "111122223333",
-            "caller_other_partition",
-        ),
-        (
-            "arn:aws:iam::111122223333:group/bob",
-            "AIDAX",
-            "111122223333",
-            "caller_not_a_principal",
-        ),
-        (
-            "arn:aws:sts::111122223333:assumed-role/R/s",
-            "AROAX",
-            "111122223333",
-            "caller_malformed_user_id",
-        ),
-        (
-            "arn:aws:iam::111122223333:user/bob",
-            "AIDAX",
-            "",
-            "caller_account_mismatch",
-        ),
+        ("arn:aws:iam::111122223333:user/bob", "AIDAX", "444455556666", "caller_account_mismatch"),
+        ("arn:aws-cn:iam::111122223333:user/bob", "AIDAX", "111122223333", "caller_other_partition"),
+        ("arn:aws:iam::111122223333:group/bob", "AIDAX", "111122223333", "caller_not_a_principal"),
+        ("arn:aws:sts::111122223333:assumed-role/R/s", "AROAX", "111122223333", "caller_malformed_user_id"),
+        ("arn:aws:iam::111122223333:user/bob", "AIDAX", "", "caller_account_mismatch"),
     ] {
         let body = format!(
             "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>{arn}</Arn><UserId>{user_id}</UserId>\
              <Account>{account}</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
         );
-        emulator
-            .faults()
-            .set(Fault::Body("text/xml".to_owned(), body.into()));
+        emulator.faults().set(Fault::Body("text/xml".to_owned(), body.into()));
         server.review(&token(&bob)).await.assert_final_denial();
         assert_eq!(server.audit().last().unwrap()["reason"], reason);
     }
@@ -138,9 +83,8 @@ async fn connections_are_kept_and_shared() {
 async fn an_sts_whose_certificate_nobody_vouches_for_is_not_asked() {
     let (emulator, principals) = emulator().await;
     let bob = principals.user(ACCOUNT, "bob");
-    let server = Setup::without_sts(ACCOUNT_MAPPED)
-        .arg("--sts-connect-to", &emulator.address().to_string())
-        .start();
+    let server =
+        Setup::without_sts(ACCOUNT_MAPPED).arg("--sts-connect-to", &emulator.address().to_string()).start();
     server.review(&token(&bob)).await.assert_no_verdict(503);
     assert_eq!(emulator.calls(), 0);
     assert_eq!(server.audit()[0]["reason"], "sts_connect");

@@ -35,10 +35,7 @@ async fn a_role_becomes_its_user_in_both_versions_and_over_both_http_versions() 
         for version in ["v1", "v1beta1"] {
             let url = format!("{}?timeout=30s", server.url);
             let answer = post(&client, &url, &review(version, &token(&role), &Value::Null)).await;
-            assert_eq!(
-                answer.body["apiVersion"],
-                format!("authentication.k8s.io/{version}")
-            );
+            assert_eq!(answer.body["apiVersion"], format!("authentication.k8s.io/{version}"));
             assert_eq!(answer.body["kind"], "TokenReview");
             assert_eq!(answer.body["spec"], json!({}), "the token is not sent back");
             let user = answer.user();
@@ -88,11 +85,7 @@ async fn users_and_accounts_are_mapped_and_strangers_are_not() {
     }
     server.review(&token(&other_bob)).await.assert_passing_denial();
 
-    let reasons: Vec<Value> = server
-        .audit()
-        .iter()
-        .map(|record| record["reason"].clone())
-        .collect();
+    let reasons: Vec<Value> = server.audit().iter().map(|record| record["reason"].clone()).collect();
     assert_eq!(reasons, ["mapped", "mapped", "mapped", "mapped", "not_mapped"]);
 }
 
@@ -113,28 +106,14 @@ async fn audiences_are_answered_by_intersection() {
         assert_eq!(answer.body["status"]["audiences"], want, "{asked}");
     }
     let calls = emulator.calls();
-    post(&client, &server.url, &review("v1", &token(&bob), &json!(["c"])))
-        .await
-        .assert_final_denial();
-    assert_eq!(
-        emulator.calls(),
-        calls,
-        "STS is not asked where no audience is served"
-    );
+    post(&client, &server.url, &review("v1", &token(&bob), &json!(["c"]))).await.assert_final_denial();
+    assert_eq!(emulator.calls(), calls, "STS is not asked where no audience is served");
 
     let unconfigured = Setup::new(&emulator, MAPPINGS).start();
-    let answer = post(
-        &unconfigured.client(),
-        &unconfigured.url,
-        &review("v1", &token(&bob), &json!(["c"])),
-    )
-    .await;
+    let answer =
+        post(&unconfigured.client(), &unconfigured.url, &review("v1", &token(&bob), &json!(["c"]))).await;
     assert_eq!(answer.user()["username"], "bob");
-    assert_eq!(
-        answer.body["status"]["audiences"],
-        Value::Null,
-        "requested audiences are not echoed"
-    );
+    assert_eq!(answer.body["status"]["audiences"], Value::Null, "requested audiences are not echoed");
 }
 
 #[tokio::test]
@@ -143,54 +122,22 @@ async fn what_is_no_token_review_gets_a_status() {
     let server = Setup::new(&emulator, "").start();
     let client = server.client();
     let post_text = |body: String, content_type: &'static str| {
-        client
-            .post(&server.url)
-            .header("content-type", content_type)
-            .body(body)
-            .send()
+        client.post(&server.url).header("content-type", content_type).body(body).send()
     };
     for (body, content_type, code) in [
         (String::new(), "application/json", 400),
         ("{".to_owned(), "application/json", 400),
         ("{}".to_owned(), "application/json", 400),
-        (
-            review("v2", "t", &Value::Null).to_string(),
-            "application/json",
-            400,
-        ),
-        (
-            review("v1", "t", &Value::Null)
-                .to_string()
-                .replace("TokenReview", "Pod"),
-            "application/json",
-            400,
-        ),
-        (
-            review("v1", "secret-canary", &json!("x")).to_string(),
-            "application/json",
-            400,
-        ),
-        (
-            "k8s\0\u{1}".to_owned(),
-            "application/vnd.kubernetes.protobuf",
-            415,
-        ),
-        (
-            review("v1", &"t".repeat(1024 * 1024), &Value::Null).to_string(),
-            "application/json",
-            413,
-        ),
+        (review("v2", "t", &Value::Null).to_string(), "application/json", 400),
+        (review("v1", "t", &Value::Null).to_string().replace("TokenReview", "Pod"), "application/json", 400),
+        (review("v1", "secret-canary", &json!("x")).to_string(), "application/json", 400),
+        ("k8s\0\u{1}".to_owned(), "application/vnd.kubernetes.protobuf", 415),
+        (review("v1", &"t".repeat(1024 * 1024), &Value::Null).to_string(), "application/json", 413),
     ] {
         let answer = answer(post_text(body, content_type).await.unwrap()).await;
         assert_eq!(answer.code, code, "{answer:?}");
-        assert_eq!(
-            (&answer.body["kind"], &answer.body["code"]),
-            (&json!("Status"), &json!(code))
-        );
-        assert!(
-            !answer.body.to_string().contains("canary"),
-            "the body is not quoted: {answer:?}"
-        );
+        assert_eq!((&answer.body["kind"], &answer.body["code"]), (&json!("Status"), &json!(code)));
+        assert!(!answer.body.to_string().contains("canary"), "the body is not quoted: {answer:?}");
     }
     for (method, path, code) in [
         ("GET", "/authenticate", 405),
@@ -199,17 +146,9 @@ async fn what_is_no_token_review_gets_a_status() {
         ("POST", "/", 404),
         ("GET", "/authenticate/", 404),
     ] {
-        let response = client
-            .request(method.parse().unwrap(), server.at(path))
-            .send()
-            .await
-            .unwrap();
+        let response = client.request(method.parse().unwrap(), server.at(path)).send().await.unwrap();
         let answer = answer(response).await;
-        assert_eq!(
-            (answer.code, &answer.body["kind"]),
-            (code, &json!("Status")),
-            "{method} {path}"
-        );
+        assert_eq!((answer.code, &answer.body["kind"]), (code, &json!("Status")), "{method} {path}");
     }
     assert_eq!(emulator.calls(), 0);
 }
@@ -220,12 +159,7 @@ async fn a_body_that_never_ends_is_cut_off() {
     let server = Setup::new(&emulator, "").start();
     let endless =
         futures::stream::repeat_with(|| Ok::<_, std::io::Error>(bytes::Bytes::from(vec![b' '; 65536])));
-    let sent = server
-        .client()
-        .post(&server.url)
-        .body(reqwest::Body::wrap_stream(endless))
-        .send()
-        .await;
+    let sent = server.client().post(&server.url).body(reqwest::Body::wrap_stream(endless)).send().await;
     // The server answers while the client still sends: it sees the answer, or that nobody takes its bytes.
     if let Ok(response) = sent {
         assert_eq!(response.status(), 413);
@@ -246,25 +180,16 @@ async fn every_decision_has_one_audit_record_and_no_secret() {
     };
     server.review(&good).await.user();
     server.review(&forged).await.assert_final_denial();
-    server
-        .review("k8s-aws-v1.canary-garbage")
-        .await
-        .assert_final_denial();
+    server.review("k8s-aws-v1.canary-garbage").await.assert_final_denial();
     server.review("canary-garbage").await.assert_final_denial();
 
     let audit = server.audit();
-    let reasons: Vec<&str> = audit
-        .iter()
-        .map(|record| record["reason"].as_str().unwrap())
-        .collect();
+    let reasons: Vec<&str> = audit.iter().map(|record| record["reason"].as_str().unwrap()).collect();
     assert_eq!(reasons.len(), 4, "{audit:#?}");
     assert_eq!(reasons[..2], ["mapped", "sts_signature_does_not_match"]);
     assert_eq!(audit[0]["username"], "admin:alice");
     assert_eq!(audit[0]["backend"], "MountedFile");
-    assert_eq!(
-        audit[0]["arn"],
-        format!("arn:aws:sts::{ACCOUNT}:assumed-role/Admin/alice")
-    );
+    assert_eq!(audit[0]["arn"], format!("arn:aws:sts::{ACCOUNT}:assumed-role/Admin/alice"));
     assert_eq!(audit[1]["access_key_id"], role.access_key_id);
 
     let log = server.log_text();

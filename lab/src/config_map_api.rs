@@ -57,10 +57,7 @@ impl ConfigMapApi {
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let state = Arc::new(watch::Sender::new(State {
-            version: 1,
-            data: None,
-        }));
+        let state = Arc::new(watch::Sender::new(State { version: 1, data: None }));
         let task = tokio::spawn(accept(listener, Arc::clone(&state)));
         Ok(Self { address, state, task })
     }
@@ -125,10 +122,7 @@ async fn accept(listener: TcpListener, state: Arc<watch::Sender<State>>) {
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
         };
-        connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .spawn(connection);
+        connections.lock().unwrap_or_else(PoisonError::into_inner).spawn(connection);
     }
 }
 
@@ -148,14 +142,9 @@ fn answer(request: &Request<Incoming>, state: &watch::Sender<State>) -> Response
         .filter_map(|pair| pair.split_once('='))
         .collect();
     if matches!(parameters.get("watch"), Some(&("true" | "1"))) {
-        let since = parameters
-            .get("resourceVersion")
-            .and_then(|version| version.parse().ok())
-            .unwrap_or(0);
-        let seconds = parameters
-            .get("timeoutSeconds")
-            .and_then(|seconds| seconds.parse().ok())
-            .unwrap_or(300);
+        let since = parameters.get("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0);
+        let seconds =
+            parameters.get("timeoutSeconds").and_then(|seconds| seconds.parse().ok()).unwrap_or(300);
         return reply(StatusCode::OK, events(state, since, Duration::from_secs(seconds)));
     }
     let now = state.borrow().clone();
@@ -175,10 +164,7 @@ fn events(state: &watch::Sender<State>, since: u64, lasting: Duration) -> Body {
     }
     let deadline = tokio::time::Instant::now() + lasting;
     let lines = stream::unfold(changes, move |mut changes| async move {
-        tokio::time::timeout_at(deadline, changes.changed())
-            .await
-            .ok()?
-            .ok()?;
+        tokio::time::timeout_at(deadline, changes.changed()).await.ok()?.ok()?;
         let now = changes.borrow_and_update().clone();
         let event = match object(&now) {
             Some(object) => json!({"type": "MODIFIED", "object": object}),
@@ -211,8 +197,6 @@ fn whole(value: &Value) -> Body {
 fn reply(code: StatusCode, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = code;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     response
 }

@@ -6,6 +6,7 @@
 //! - [`demo`]: all of it at work, step by step.
 //! - [`hostile`]: tokens that must be refused before anything leaves for STS.
 #![forbid(unsafe_code)]
+#![warn(clippy::unwrap_used)]
 
 pub mod config_map_api;
 pub mod control_plane;

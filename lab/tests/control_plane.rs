@@ -6,18 +6,10 @@ use arngate_lab::control_plane::{ControlPlane, ExecPlugin, Output, Webhook, Webh
 
 #[tokio::test(flavor = "multi_thread")]
 async fn starts_answers_kubectl_and_keeps_its_content_over_a_restart() {
-    let mut control_plane = ControlPlane::builder()
-        .prepare()
-        .expect("programs, ports and files");
-    assert!(
-        control_plane.admin_kubeconfig().is_file(),
-        "the kubeconfig exists before the apiserver"
-    );
+    let mut control_plane = ControlPlane::builder().prepare().expect("programs, ports and files");
+    assert!(control_plane.admin_kubeconfig().is_file(), "the kubeconfig exists before the apiserver");
     let started = Instant::now();
-    control_plane
-        .start()
-        .await
-        .expect("a control plane that is ready");
+    control_plane.start().await.expect("a control plane that is ready");
     println!("ready in {:?}", started.elapsed());
 
     let version = admin(&control_plane, &["version", "-o", "json"]).await;
@@ -29,23 +21,14 @@ async fn starts_answers_kubectl_and_keeps_its_content_over_a_restart() {
         assert_eq!(version["clientVersion"]["gitVersion"], "v1.36.3");
     }
 
-    let groups = admin(
-        &control_plane,
-        &["auth", "whoami", "-o", "jsonpath={.status.userInfo.groups}"],
-    )
-    .await;
+    let groups = admin(&control_plane, &["auth", "whoami", "-o", "jsonpath={.status.userInfo.groups}"]).await;
     assert!(groups.contains("system:masters"), "{groups}");
     admin(&control_plane, &["create", "namespace", "kept"]).await;
 
     let url = control_plane.url().to_owned();
-    let [apiserver, etcd] = control_plane.process_ids()[..] else {
-        panic!("two processes")
-    };
+    let [apiserver, etcd] = control_plane.process_ids()[..] else { panic!("two processes") };
     let started = Instant::now();
-    control_plane
-        .restart_apiserver()
-        .await
-        .expect("an apiserver that is ready again");
+    control_plane.restart_apiserver().await.expect("an apiserver that is ready again");
     println!("restarted in {:?}", started.elapsed());
 
     assert_eq!(control_plane.url(), url);
@@ -66,12 +49,8 @@ async fn starts_answers_kubectl_and_keeps_its_content_over_a_restart() {
 async fn leaves_nothing_behind_when_a_test_panics() {
     let (tell, told) = std::sync::mpsc::channel();
     let test = tokio::spawn(async move {
-        let control_plane = ControlPlane::builder()
-            .start()
-            .await
-            .expect("a control plane that is ready");
-        tell.send((control_plane.process_ids(), control_plane.directory().to_owned()))
-            .expect("a listener");
+        let control_plane = ControlPlane::builder().start().await.expect("a control plane that is ready");
+        tell.send((control_plane.process_ids(), control_plane.directory().to_owned())).expect("a listener");
         // As a failed assertion does, but without its message in the output.
         std::panic::resume_unwind(Box::new("a failed assertion"));
     });
@@ -84,23 +63,16 @@ async fn leaves_nothing_behind_when_a_test_panics() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refuses_an_unknown_token_while_its_webhook_is_away() {
-    let mut control_plane = ControlPlane::builder()
-        .prepare()
-        .expect("programs, ports and files");
+    let mut control_plane = ControlPlane::builder().prepare().expect("programs, ports and files");
     for version in [WebhookVersion::V1, WebhookVersion::V1beta1] {
         control_plane.set_webhook(Some(Webhook {
             kubeconfig: kubeconfig_of_nobody(control_plane.directory()),
             version,
             cache_ttl: Duration::ZERO,
         }));
-        control_plane
-            .restart_apiserver()
-            .await
-            .expect("an apiserver that is ready");
+        control_plane.restart_apiserver().await.expect("an apiserver that is ready");
 
-        let kubeconfig = control_plane
-            .kubeconfig_with_token("nobody's token")
-            .expect("a kubeconfig");
+        let kubeconfig = control_plane.kubeconfig_with_token("nobody's token").expect("a kubeconfig");
         refused(&kubectl(&control_plane, &kubeconfig, &["get", "ns"]).await);
 
         let credential = r#"{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1",
@@ -115,10 +87,7 @@ async fn refuses_an_unknown_token_while_its_webhook_is_away() {
         refused(&kubectl(&control_plane, &kubeconfig, &["get", "ns"]).await);
     }
     let log = std::fs::read_to_string(control_plane.apiserver_log()).expect("a log");
-    assert!(
-        log.contains("Failed to make webhook authenticator request"),
-        "it has asked its webhook"
-    );
+    assert!(log.contains("Failed to make webhook authenticator request"), "it has asked its webhook");
 }
 
 async fn admin(control_plane: &ControlPlane, args: &[&str]) -> String {
@@ -128,19 +97,12 @@ async fn admin(control_plane: &ControlPlane, args: &[&str]) -> String {
 }
 
 async fn kubectl(control_plane: &ControlPlane, kubeconfig: &Path, args: &[&str]) -> Output {
-    control_plane
-        .kubectl(kubeconfig, args)
-        .await
-        .expect("a run of kubectl")
+    control_plane.kubectl(kubeconfig, args).await.expect("a run of kubectl")
 }
 
 fn refused(output: &Output) {
     assert!(!output.success());
-    assert!(
-        output.stderr.contains("You must be logged in"),
-        "{}",
-        output.stderr
-    );
+    assert!(output.stderr.contains("You must be logged in"), "{}", output.stderr);
 }
 
 /// A webhook's kubeconfig where nobody listens.

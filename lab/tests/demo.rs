@@ -13,16 +13,9 @@ fn the_demo_shows_every_step_and_ends_well() {
         .output()
         .unwrap_or_else(|error| panic!("the demo does not start: {error}"));
     let stdout = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{stdout}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    for words in [
-        "\"username\": \"admin:alice-example.com\"",
-        "\"username\": \"bob\"",
-        "9 passed, 0 failed",
-    ] {
+    assert!(output.status.success(), "{stdout}\n{}", String::from_utf8_lossy(&output.stderr));
+    for words in ["\"username\": \"admin:alice-example.com\"", "\"username\": \"bob\"", "9 passed, 0 failed"]
+    {
         assert!(stdout.contains(words), "{words} is missing:\n{stdout}");
     }
 }
@@ -44,12 +37,7 @@ fn up_stays_until_it_is_told_to_stop_and_prints_what_to_try() {
             break;
         }
     }
-    for words in [
-        "arngate token -i demo",
-        "arngate verify -i demo",
-        "TokenReview",
-        "aws-auth.yaml",
-    ] {
+    for words in ["arngate token -i demo", "arngate verify -i demo", "TokenReview", "aws-auth.yaml"] {
         assert!(text.contains(words), "{words} is missing:\n{text}");
     }
     let killed = Command::new("kill").arg(child.id().to_string()).status();

@@ -117,9 +117,6 @@ fn exec_credential(api_version: ApiVersion, token: &Token, now: Timestamp) -> se
         kind: "ExecCredential",
         api_version,
         spec: serde_json::Map::new(),
-        status: Status {
-            expiration_timestamp: expires.to_string(),
-            token: token.expose(),
-        },
+        status: Status { expiration_timestamp: expires.to_string(), token: token.expose() },
     })
 }

@@ -82,37 +82,19 @@ pub(super) async fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode>
     let answer = match client.get_caller_identity(&request).await {
         Ok(answer) => answer,
         Err(error @ StsError::Rejected(_)) => {
-            return Ok(refused(
-                args.output,
-                REFUSED,
-                "refused_by_sts",
-                &error.to_string(),
-            ));
+            return Ok(refused(args.output, REFUSED, "refused_by_sts", &error.to_string()));
         }
         Err(error @ StsError::NoVerdict(_)) => {
             return Ok(refused(args.output, NO_VERDICT, "no_verdict", &error.to_string()));
         }
     };
-    let account = answer
-        .account
-        .parse()
-        .context("STS answered with a malformed account")?;
-    let identity = Identity::new(
-        args.sts.partition(),
-        &answer.arn,
-        account,
-        &answer.user_id,
-        request.access_key_id(),
-    );
+    let account = answer.account.parse().context("STS answered with a malformed account")?;
+    let identity =
+        Identity::new(args.sts.partition(), &answer.arn, account, &answer.user_id, request.access_key_id());
     match identity {
         Ok(identity) => print(args.output, &identity, request.endpoint().host())?,
         Err(error) => {
-            return Ok(refused(
-                args.output,
-                REFUSED,
-                "not_a_principal",
-                &error.to_string(),
-            ));
+            return Ok(refused(args.output, REFUSED, "not_a_principal", &error.to_string()));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -151,18 +133,8 @@ fn print(output: Output, identity: &Identity, host: &str) -> anyhow::Result<()> 
 
 fn refused(output: Output, code: u8, reason: &str, message: &str) -> ExitCode {
     match output {
-        Output::Json => println!(
-            "{}",
-            serde_json::json!({"Error": {"Reason": reason, "Message": message}})
-        ),
-        Output::Text => eprintln!(
-            "{}: {message}",
-            if code == NO_VERDICT {
-                "no verdict"
-            } else {
-                "refused"
-            }
-        ),
+        Output::Json => println!("{}", serde_json::json!({"Error": {"Reason": reason, "Message": message}})),
+        Output::Text => eprintln!("{}: {message}", if code == NO_VERDICT { "no verdict" } else { "refused" }),
     }
     ExitCode::from(code)
 }
@@ -174,10 +146,6 @@ fn read_token() -> anyhow::Result<String> {
     }
     let mut token = String::new();
     let limit = token::MAX_LEN as u64 + 2;
-    std::io::stdin()
-        .lock()
-        .take(limit)
-        .read_to_string(&mut token)
-        .context("cannot read the token")?;
+    std::io::stdin().lock().take(limit).read_to_string(&mut token).context("cannot read the token")?;
     Ok(token)
 }

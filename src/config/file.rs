@@ -118,14 +118,9 @@ impl File {
     /// # Errors
     /// See [`ConfigError`].
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let error = |source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        };
+        let error = |source| ConfigError::Read { path: path.to_owned(), source };
         if std::fs::metadata(path).map_err(error)?.len() > MAX_LEN {
-            return Err(ConfigError::TooLong {
-                path: path.to_owned(),
-            });
+            return Err(ConfigError::TooLong { path: path.to_owned() });
         }
         Self::parse(path, &std::fs::read_to_string(path).map_err(error)?)
     }
@@ -136,14 +131,9 @@ impl File {
     /// See [`ConfigError`].
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let limits = yaml::Limits::for_bytes(usize::try_from(MAX_LEN).unwrap_or(usize::MAX));
-        let document = yaml::parse(text, limits).map_err(|source| ConfigError::Yaml {
-            path: path.to_owned(),
-            source,
-        })?;
-        let mut file = Self {
-            path: path.to_owned(),
-            ..Self::default()
-        };
+        let document = yaml::parse(text, limits)
+            .map_err(|source| ConfigError::Yaml { path: path.to_owned(), source })?;
+        let mut file = Self { path: path.to_owned(), ..Self::default() };
         let Some(document) = document else { return Ok(file) };
         let mut top = Section::new(path, "", document)?;
         file.cluster_id = top.text("clusterID")?;
@@ -193,11 +183,7 @@ struct Section<'a> {
 
 impl<'a> Section<'a> {
     fn new(path: &'a Path, prefix: &'static str, node: Node) -> Result<Self, ConfigError> {
-        let mut section = Self {
-            path,
-            prefix,
-            fields: Vec::new(),
-        };
+        let mut section = Self { path, prefix, fields: Vec::new() };
         let position = node.span;
         match node.value {
             Value::Null => {}
@@ -206,11 +192,7 @@ impl<'a> Section<'a> {
                     let (key_position, Some(name)) = (key.span, key.as_str()) else {
                         return Err(section.error("", key.span, "a key must be a text"));
                     };
-                    if section
-                        .fields
-                        .iter()
-                        .any(|(other, _)| other.eq_ignore_ascii_case(name))
-                    {
+                    if section.fields.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
                         return Err(section.error(
                             name,
                             key_position,
@@ -241,10 +223,7 @@ impl<'a> Section<'a> {
     }
 
     fn take(&mut self, key: &str) -> Option<Node> {
-        let index = self
-            .fields
-            .iter()
-            .position(|(name, _)| name.eq_ignore_ascii_case(key))?;
+        let index = self.fields.iter().position(|(name, _)| name.eq_ignore_ascii_case(key))?;
         let node = self.fields.swap_remove(index).1;
         (!matches!(node.value, Value::Null)).then_some(node)
     }
@@ -281,9 +260,7 @@ impl<'a> Section<'a> {
             return Ok(Vec::new());
         };
         let parse = |text: &str, position| {
-            text.trim()
-                .parse()
-                .map_err(|error| self.error(key, position, format!("{text:?}: {error}")))
+            text.trim().parse().map_err(|error| self.error(key, position, format!("{text:?}: {error}")))
         };
         match &node.value {
             Value::Sequence(items) => items
@@ -346,10 +323,7 @@ mod tests {
             parse("CLUSTERID: c\nServer:\n  PORT: 1\n  backendmode: [EKSConfigMap, MountedFile]\n").unwrap();
         assert_eq!(file.cluster_id.as_deref(), Some("c"));
         assert_eq!(file.port, Some(1));
-        assert_eq!(
-            file.backend_mode,
-            [BackendMode::EksConfigMap, BackendMode::MountedFile]
-        );
+        assert_eq!(file.backend_mode, [BackendMode::EksConfigMap, BackendMode::MountedFile]);
     }
 
     #[test]
@@ -361,46 +335,25 @@ mod tests {
             "clusterID: ''\nserver: {port: '', master: ~}\n",
         ] {
             let file = parse(text).unwrap();
-            assert!(
-                file.cluster_id.is_none() && file.port.is_none() && file.master.is_none(),
-                "{text:?}"
-            );
+            assert!(file.cluster_id.is_none() && file.port.is_none() && file.master.is_none(), "{text:?}");
         }
     }
 
     #[test]
     fn a_list_may_be_one_text_with_commas() {
         let file = parse("server:\n  backendMode: EKSConfigMap,MountedFile\n").unwrap();
-        assert_eq!(
-            file.backend_mode,
-            [BackendMode::EksConfigMap, BackendMode::MountedFile]
-        );
+        assert_eq!(file.backend_mode, [BackendMode::EksConfigMap, BackendMode::MountedFile]);
     }
 
     #[test]
     fn an_error_names_file_line_column_and_key() {
         for (text, want) in [
-            (
-                "clusterID: c\nserver:\n  port: many\n",
-                "config.yaml:3:9: server.port: \"many\"",
-            ),
-            (
-                "server:\n  port: 1\n  Port: 2\n",
-                "config.yaml:3:3: server.Port: given twice",
-            ),
-            (
-                "server:\n  partition: awz\n",
-                "config.yaml:2:14: server.partition: \"awz\": unknown partition",
-            ),
+            ("clusterID: c\nserver:\n  port: many\n", "config.yaml:3:9: server.port: \"many\""),
+            ("server:\n  port: 1\n  Port: 2\n", "config.yaml:3:3: server.Port: given twice"),
+            ("server:\n  partition: awz\n", "config.yaml:2:14: server.partition: \"awz\": unknown partition"),
             ("server: [1]\n", "config.yaml:1:9: server.: want keys"),
-            (
-                "server:\n  address: localhost\n",
-                "config.yaml:2:12: server.address: \"localhost\"",
-            ),
-            (
-                "server:\n  scrubbedAccounts: ['111122223333']\n",
-                "not served by this version",
-            ),
+            ("server:\n  address: localhost\n", "config.yaml:2:12: server.address: \"localhost\""),
+            ("server:\n  scrubbedAccounts: ['111122223333']\n", "not served by this version"),
             ("clusterID: [\n", "config.yaml: "),
         ] {
             let error = parse(text).unwrap_err().to_string();

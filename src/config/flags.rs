@@ -48,7 +48,7 @@ pub struct ServerFlags {
     /// certificate check stay. Proxy variables do not count then
     #[arg(long, value_name = "HOST:PORT")]
     pub sts_connect_to: Option<ConnectTo>,
-    /// PEM file of CAs to trust for STS beside the system's (or those of SSL_CERT_FILE and SSL_CERT_DIR)
+    /// PEM file of CAs to trust for STS beside the system's (or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`)
     #[arg(long, value_name = "FILE")]
     pub sts_ca_bundle: Option<PathBuf>,
     /// How long one STS call may take, in seconds: 1 to 9, since kube-apiserver wants an answer within 10

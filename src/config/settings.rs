@@ -87,15 +87,11 @@ impl ServerSettings {
     /// # Errors
     /// See [`SettingsError`].
     pub fn new(file: File, cluster_id: Option<&str>, flags: &ServerFlags) -> Result<Self, SettingsError> {
-        let cluster_id = cluster_id
-            .or(file.cluster_id.as_deref())
-            .ok_or(SettingsError::NoClusterId)?
-            .parse()?;
+        let cluster_id =
+            cluster_id.or(file.cluster_id.as_deref()).ok_or(SettingsError::NoClusterId)?.parse()?;
         let partition = flags.partition.or(file.partition).unwrap_or(Partition::Aws);
         let region = flags.region.as_deref().or(file.region.as_deref());
-        let backend_modes = pick(&flags.backend_mode, file.backend_mode, || {
-            vec![BackendMode::MountedFile]
-        });
+        let backend_modes = pick(&flags.backend_mode, file.backend_mode, || vec![BackendMode::MountedFile]);
         for (index, mode) in backend_modes.iter().enumerate() {
             if backend_modes[..index].contains(mode) {
                 return Err(SettingsError::BackendTwice(*mode));
@@ -117,10 +113,7 @@ impl ServerSettings {
             cluster_id,
             partition,
             endpoints: Endpoints::new(partition, region, &file.sts_extra_hosts)?,
-            address: flags
-                .address
-                .or(file.address)
-                .unwrap_or(IpAddr::from([127, 0, 0, 1])),
+            address: flags.address.or(file.address).unwrap_or(IpAddr::from([127, 0, 0, 1])),
             port: flags.port.or(file.port).unwrap_or(21362),
             health_port: flags.health_port.or(file.health_port).unwrap_or(21363),
             hostname: file.hostname.unwrap_or_else(|| "localhost".to_owned()),
@@ -146,10 +139,9 @@ impl ServerSettings {
             sts: ClientOptions {
                 connect_to: flags.sts_connect_to.clone().or(file.sts_connect_to),
                 ca_bundle: flags.sts_ca_bundle.clone().or(file.sts_ca_bundle),
-                total_timeout: flags.sts_timeout.map_or(
-                    ClientOptions::default().total_timeout,
-                    std::time::Duration::from_secs,
-                ),
+                total_timeout: flags
+                    .sts_timeout
+                    .map_or(ClientOptions::default().total_timeout, std::time::Duration::from_secs),
                 ..ClientOptions::default()
             },
         })
@@ -181,10 +173,7 @@ mod tests {
     fn the_defaults_are_those_of_today() {
         let settings = ServerSettings::new(file("clusterID: c"), None, &ServerFlags::default()).unwrap();
         assert_eq!(settings.partition, Partition::Aws);
-        assert_eq!(
-            (settings.address.to_string().as_str(), settings.port),
-            ("127.0.0.1", 21362)
-        );
+        assert_eq!((settings.address.to_string().as_str(), settings.port), ("127.0.0.1", 21362));
         assert_eq!(settings.health_port, 21363);
         assert_eq!(settings.hostname, "localhost");
         assert_eq!(settings.state_dir, Path::new("/var/aws-iam-authenticator"));
@@ -212,17 +201,11 @@ mod tests {
     fn what_cannot_hold_is_an_error() {
         let error = |text: &str| ServerSettings::new(file(text), None, &ServerFlags::default()).unwrap_err();
         assert!(matches!(error(""), SettingsError::NoClusterId));
-        assert!(matches!(
-            error("clusterID: \"a\\nb\""),
-            SettingsError::ClusterId(_)
-        ));
+        assert!(matches!(error("clusterID: \"a\\nb\""), SettingsError::ClusterId(_)));
         assert!(matches!(
             error("clusterID: c\nserver: {backendMode: [MountedFile, File]}"),
             SettingsError::BackendTwice(BackendMode::MountedFile)
         ));
-        assert!(matches!(
-            error("clusterID: c\nserver: {region: 'us east'}"),
-            SettingsError::Endpoints(_)
-        ));
+        assert!(matches!(error("clusterID: c\nserver: {region: 'us east'}"), SettingsError::Endpoints(_)));
     }
 }

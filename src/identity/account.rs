@@ -23,11 +23,7 @@ impl FromStr for AccountId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let digits: [u8; 12] = text.as_bytes().try_into().map_err(|_| AccountIdError)?;
-        if digits.iter().all(u8::is_ascii_digit) {
-            Ok(Self(digits))
-        } else {
-            Err(AccountIdError)
-        }
+        if digits.iter().all(u8::is_ascii_digit) { Ok(Self(digits)) } else { Err(AccountIdError) }
     }
 }
 
@@ -49,23 +45,13 @@ mod tests {
 
     #[test]
     fn keeps_leading_zeros() {
-        assert_eq!(
-            "000000000012".parse::<AccountId>().unwrap().to_string(),
-            "000000000012"
-        );
+        assert_eq!("000000000012".parse::<AccountId>().unwrap().to_string(), "000000000012");
     }
 
     #[test]
     fn refuses_anything_but_twelve_ascii_digits() {
-        for text in [
-            "",
-            "12",
-            "1111222233334",
-            "11112222333x",
-            "１１１１",
-            " 11112222333",
-            "-11122223333",
-        ] {
+        for text in ["", "12", "1111222233334", "11112222333x", "１１１１", " 11112222333", "-11122223333"]
+        {
             assert_eq!(text.parse::<AccountId>(), Err(AccountIdError), "{text:?}");
         }
     }

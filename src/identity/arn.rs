@@ -55,26 +55,16 @@ impl<'a> Arn<'a> {
             return Err(ArnError::Character);
         }
         let mut parts = text.splitn(6, ':');
-        let (Some("arn"), Some(partition), Some(service), Some(region), Some(account), Some(resource)) = (
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-        ) else {
+        let (Some("arn"), Some(partition), Some(service), Some(region), Some(account), Some(resource)) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return Err(ArnError::Form);
         };
         let partition = partition.parse()?;
         if !region.is_empty() {
             return Err(ArnError::Region);
         }
-        Ok(Self {
-            partition,
-            service,
-            account: account.parse()?,
-            resource,
-        })
+        Ok(Self { partition, service, account: account.parse()?, resource })
     }
 }
 
@@ -103,10 +93,7 @@ mod tests {
             ("role/x", ArnError::Form),
             ("arn:aws:iam::111122223333", ArnError::Form),
             ("ARN:aws:iam::111122223333:root", ArnError::Form),
-            (
-                "arn:awz:iam::111122223333:root",
-                ArnError::Partition(UnknownPartition),
-            ),
+            ("arn:awz:iam::111122223333:root", ArnError::Partition(UnknownPartition)),
             ("arn:aws:iam:us-east-1:111122223333:root", ArnError::Region),
             ("arn:aws:iam::11112222333:root", ArnError::Account(AccountIdError)),
             ("arn:aws:iam::111122223333:role/a b", ArnError::Character),

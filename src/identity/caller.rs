@@ -105,43 +105,26 @@ mod tests {
     use super::*;
 
     fn identity(arn: &str, user_id: &str) -> Result<Identity, CallerError> {
-        Identity::new(
-            Partition::Aws,
-            arn,
-            "111122223333".parse().unwrap(),
-            user_id,
-            "AKIAEXAMPLE",
-        )
+        Identity::new(Partition::Aws, arn, "111122223333".parse().unwrap(), user_id, "AKIAEXAMPLE")
     }
 
     #[test]
     fn an_assumed_role_has_its_unique_id_and_its_session() {
-        let role = identity(
-            "arn:aws:sts::111122223333:assumed-role/Admin/alice@x.org",
-            "AROAEXAMPLE:alice@x.org",
-        );
+        let role =
+            identity("arn:aws:sts::111122223333:assumed-role/Admin/alice@x.org", "AROAEXAMPLE:alice@x.org");
         let role = role.unwrap();
-        assert_eq!(
-            (role.user_id(), role.session_name()),
-            ("AROAEXAMPLE", "alice@x.org")
-        );
+        assert_eq!((role.user_id(), role.session_name()), ("AROAEXAMPLE", "alice@x.org"));
     }
 
     #[test]
     fn a_federated_user_keeps_its_id_whole() {
         let federated = identity("arn:aws:sts::111122223333:federated-user/Bob", "111122223333:Bob").unwrap();
-        assert_eq!(
-            (federated.user_id(), federated.session_name()),
-            ("111122223333:Bob", "")
-        );
+        assert_eq!((federated.user_id(), federated.session_name()), ("111122223333:Bob", ""));
     }
 
     #[test]
     fn an_answer_that_contradicts_itself_is_refused() {
-        assert_eq!(
-            identity("arn:aws:iam::444455556666:user/Bob", "AIDAEXAMPLE"),
-            Err(CallerError::Account)
-        );
+        assert_eq!(identity("arn:aws:iam::444455556666:user/Bob", "AIDAEXAMPLE"), Err(CallerError::Account));
         assert_eq!(
             identity("arn:aws-cn:iam::111122223333:user/Bob", "AIDAEXAMPLE"),
             Err(CallerError::Partition(Partition::AwsCn))

@@ -63,10 +63,7 @@ impl FromStr for Partition {
     type Err = UnknownPartition;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|partition| partition.id() == text)
-            .ok_or(UnknownPartition)
+        Self::ALL.into_iter().find(|partition| partition.id() == text).ok_or(UnknownPartition)
     }
 }
 

@@ -87,39 +87,23 @@ impl Principal {
     /// # Errors
     /// Where `arn` is none of the five kinds, or its names hold what IAM names cannot.
     pub fn parse(arn: &str) -> Result<Self, PrincipalError> {
-        let Arn {
-            partition,
-            service,
-            account,
-            resource,
-        } = Arn::parse(arn)?;
+        let Arn { partition, service, account, resource } = Arn::parse(arn)?;
         let kind = match (service, resource.split_once('/')) {
             ("iam", None) if resource == "root" => PrincipalKind::Root,
-            ("iam", Some(("user", name))) => PrincipalKind::User {
-                path_and_name: path_and_name(name)?,
-            },
-            ("iam", Some(("role", name))) => PrincipalKind::Role {
-                path_and_name: path_and_name(name)?,
-            },
+            ("iam", Some(("user", name))) => PrincipalKind::User { path_and_name: path_and_name(name)? },
+            ("iam", Some(("role", name))) => PrincipalKind::Role { path_and_name: path_and_name(name)? },
             ("iam", Some(("group", _))) => return Err(PrincipalError::Group),
             ("iam", Some(("instance-profile", _))) => return Err(PrincipalError::InstanceProfile),
             ("sts", Some(("assumed-role", names))) => {
                 let (role, session) = names.split_once('/').ok_or(PrincipalError::Name)?;
-                PrincipalKind::AssumedRole {
-                    role: name(role)?,
-                    session: name(session)?,
-                }
+                PrincipalKind::AssumedRole { role: name(role)?, session: name(session)? }
             }
-            ("sts", Some(("federated-user", federated))) => PrincipalKind::FederatedUser {
-                name: name(federated)?,
-            },
+            ("sts", Some(("federated-user", federated))) => {
+                PrincipalKind::FederatedUser { name: name(federated)? }
+            }
             _ => return Err(PrincipalError::Kind),
         };
-        Ok(Self {
-            partition,
-            account,
-            kind,
-        })
+        Ok(Self { partition, account, kind })
     }
 
     /// Which partition it lives in.
@@ -143,11 +127,7 @@ impl Principal {
     /// The ARN as STS writes it.
     #[must_use]
     pub fn arn(&self) -> String {
-        let Self {
-            partition,
-            account,
-            kind,
-        } = self;
+        let Self { partition, account, kind } = self;
         match kind {
             PrincipalKind::Root => format!("arn:{partition}:iam::{account}:root"),
             PrincipalKind::User { path_and_name } => {
@@ -228,28 +208,14 @@ mod tests {
             for (arn, canonical) in [
                 ("iam::111122223333:root", "iam::111122223333:root"),
                 ("iam::111122223333:user/Bob", "iam::111122223333:user/Bob"),
-                (
-                    "iam::111122223333:user/team/a/Bob",
-                    "iam::111122223333:user/team/a/Bob",
-                ),
+                ("iam::111122223333:user/team/a/Bob", "iam::111122223333:user/team/a/Bob"),
                 ("iam::111122223333:role/X", "iam::111122223333:role/X"),
-                (
-                    "sts::111122223333:assumed-role/X/i-0123456789abcdef0",
-                    "iam::111122223333:role/X",
-                ),
-                (
-                    "sts::111122223333:assumed-role/X/a@b.c",
-                    "iam::111122223333:role/X",
-                ),
-                (
-                    "sts::111122223333:federated-user/Bob",
-                    "sts::111122223333:federated-user/Bob",
-                ),
+                ("sts::111122223333:assumed-role/X/i-0123456789abcdef0", "iam::111122223333:role/X"),
+                ("sts::111122223333:assumed-role/X/a@b.c", "iam::111122223333:role/X"),
+                ("sts::111122223333:federated-user/Bob", "sts::111122223333:federated-user/Bob"),
             ] {
-                let (arn, canonical) = (
-                    format!("arn:{partition}:{arn}"),
-                    format!("arn:{partition}:{canonical}"),
-                );
+                let (arn, canonical) =
+                    (format!("arn:{partition}:{arn}"), format!("arn:{partition}:{canonical}"));
                 let principal = Principal::parse(&arn).unwrap();
                 assert_eq!(principal.arn(), arn);
                 assert_eq!(principal.canonical_arn(), canonical);
@@ -265,10 +231,7 @@ mod tests {
             Principal::parse("arn:aws:iam::111122223333:role/my-team/developers/Role-Name").unwrap();
         let seen = Principal::parse("arn:aws:sts::111122223333:assumed-role/role-name/s").unwrap();
         assert_eq!(written.match_key(), seen.match_key());
-        assert_eq!(
-            written.canonical_arn(),
-            "arn:aws:iam::111122223333:role/my-team/developers/Role-Name"
-        );
+        assert_eq!(written.canonical_arn(), "arn:aws:iam::111122223333:role/my-team/developers/Role-Name");
     }
 
     #[test]
@@ -303,11 +266,7 @@ mod tests {
             ("sts::111122223333:assumed-role/X/{{AccountID}}", Name),
             ("sts::111122223333:federated-user/", Name),
         ] {
-            assert_eq!(
-                Principal::parse(&format!("arn:aws:{resource}")),
-                Err(error),
-                "{resource}"
-            );
+            assert_eq!(Principal::parse(&format!("arn:aws:{resource}")), Err(error), "{resource}");
         }
     }
 }

@@ -33,13 +33,7 @@ impl BackendMode {
     #[must_use]
     pub fn backend(self) -> (Backend, Publisher) {
         let slot = Arc::new(ArcSwapOption::empty());
-        (
-            Backend {
-                mode: self,
-                slot: Arc::clone(&slot),
-            },
-            Publisher(slot),
-        )
+        (Backend { mode: self, slot: Arc::clone(&slot) }, Publisher(slot))
     }
 }
 
@@ -121,9 +115,7 @@ impl Chain {
 
     /// Each backend, and whether it has loaded.
     pub fn loaded(&self) -> impl Iterator<Item = (BackendMode, bool)> + '_ {
-        self.0
-            .iter()
-            .map(|backend| (backend.mode, backend.slot.load().is_some()))
+        self.0.iter().map(|backend| (backend.mode, backend.slot.load().is_some()))
     }
 
     /// Who `identity` is. Within a backend, entries come before accounts; the first backend that matches wins.
@@ -142,12 +134,9 @@ impl Chain {
                 Match::Account(origin) => (Ok((identity.principal().canonical_arn(), Vec::new())), origin),
             };
             return match rendered {
-                Ok((username, groups)) => Mapped::Found(MappedUser {
-                    username,
-                    groups,
-                    backend: backend.mode,
-                    origin,
-                }),
+                Ok((username, groups)) => {
+                    Mapped::Found(MappedUser { username, groups, backend: backend.mode, origin })
+                }
                 Err(error) => Mapped::Failed(error),
             };
         }
@@ -163,19 +152,8 @@ mod tests {
     use crate::identity::Partition;
 
     fn identity(arn: &str) -> Identity {
-        let user_id = if arn.contains(":assumed-role/") {
-            "AROAEXAMPLE:s"
-        } else {
-            "AIDAEXAMPLE"
-        };
-        Identity::new(
-            Partition::Aws,
-            arn,
-            "111122223333".parse().unwrap(),
-            user_id,
-            "AKIAEXAMPLE",
-        )
-        .unwrap()
+        let user_id = if arn.contains(":assumed-role/") { "AROAEXAMPLE:s" } else { "AIDAEXAMPLE" };
+        Identity::new(Partition::Aws, arn, "111122223333".parse().unwrap(), user_id, "AKIAEXAMPLE").unwrap()
     }
 
     fn snapshot(section: &str, text: &str) -> Arc<Snapshot> {
@@ -186,11 +164,7 @@ mod tests {
     }
 
     fn username(mapped: &Mapped) -> &str {
-        if let Mapped::Found(user) = mapped {
-            &user.username
-        } else {
-            panic!("{mapped:?}")
-        }
+        if let Mapped::Found(user) = mapped { &user.username } else { panic!("{mapped:?}") }
     }
 
     const BOB: &str = "arn:aws:iam::111122223333:user/bob";
@@ -205,23 +179,11 @@ mod tests {
             "mapUsers",
             &format!("[{{userarn: {BOB}, username: second}}, {{userarn: {CAROL}, username: carol}}]"),
         ));
-        assert_eq!(
-            chain.map(&identity(BOB)),
-            Mapped::NotLoaded(BackendMode::EksConfigMap)
-        );
+        assert_eq!(chain.map(&identity(BOB)), Mapped::NotLoaded(BackendMode::EksConfigMap));
         let loaded: Vec<_> = chain.loaded().collect();
-        assert_eq!(
-            loaded,
-            [
-                (BackendMode::EksConfigMap, false),
-                (BackendMode::MountedFile, true)
-            ]
-        );
+        assert_eq!(loaded, [(BackendMode::EksConfigMap, false), (BackendMode::MountedFile, true)]);
 
-        first_source.publish(snapshot(
-            "mapUsers",
-            &format!("[{{userarn: {BOB}, username: first}}]"),
-        ));
+        first_source.publish(snapshot("mapUsers", &format!("[{{userarn: {BOB}, username: first}}]")));
         assert_eq!(username(&chain.map(&identity(BOB))), "first");
         assert_eq!(username(&chain.map(&identity(CAROL))), "carol");
         let nobody = identity("arn:aws:iam::111122223333:user/mallory");
@@ -236,15 +198,9 @@ mod tests {
         let (first, first_source) = BackendMode::MountedFile.backend();
         let (second, _source) = BackendMode::EksConfigMap.backend();
         let chain = Chain::new(vec![first, second]);
-        first_source.publish(snapshot(
-            "mapUsers",
-            &format!("[{{userarn: {BOB}, username: bob}}]"),
-        ));
+        first_source.publish(snapshot("mapUsers", &format!("[{{userarn: {BOB}, username: bob}}]")));
         assert_eq!(username(&chain.map(&identity(BOB))), "bob");
-        assert_eq!(
-            chain.map(&identity(CAROL)),
-            Mapped::NotLoaded(BackendMode::EksConfigMap)
-        );
+        assert_eq!(chain.map(&identity(CAROL)), Mapped::NotLoaded(BackendMode::EksConfigMap));
     }
 
     #[test]
@@ -253,13 +209,8 @@ mod tests {
         let chain = Chain::new(vec![backend]);
         source.publish(snapshot("mapAccounts", "['111122223333']"));
         let role = identity("arn:aws:sts::111122223333:assumed-role/R/s");
-        let Mapped::Found(user) = chain.map(&role) else {
-            panic!("not found")
-        };
-        assert_eq!(
-            (user.username.as_str(), user.groups.len()),
-            ("arn:aws:iam::111122223333:role/R", 0)
-        );
+        let Mapped::Found(user) = chain.map(&role) else { panic!("not found") };
+        assert_eq!((user.username.as_str(), user.groups.len()), ("arn:aws:iam::111122223333:role/R", 0));
         assert_eq!(user.origin.to_string(), "mapAccounts entry 1 (line 1)");
     }
 

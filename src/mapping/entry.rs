@@ -30,13 +30,7 @@ pub struct Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} entry {} (line {})",
-            self.section.key(),
-            self.entry,
-            self.position.line
-        )
+        write!(f, "{} entry {} (line {})", self.section.key(), self.entry, self.position.line)
     }
 }
 
@@ -44,9 +38,7 @@ impl Mapping {
     /// Whether the pin, where there is one, is `identity`'s.
     #[must_use]
     pub fn admits(&self, identity: &Identity) -> bool {
-        self.user_id
-            .as_deref()
-            .is_none_or(|user_id| user_id == identity.user_id())
+        self.user_id.as_deref().is_none_or(|user_id| user_id == identity.user_id())
     }
 
     /// The username and the groups for `identity`.
@@ -61,11 +53,7 @@ impl Mapping {
         if username.is_empty() {
             return Err(RenderError::EmptyUsername);
         }
-        let groups = self
-            .groups
-            .iter()
-            .map(|group| group.render(identity))
-            .collect::<Result<_, _>>()?;
+        let groups = self.groups.iter().map(|group| group.render(identity)).collect::<Result<_, _>>()?;
         Ok((username, groups))
     }
 }

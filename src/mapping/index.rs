@@ -51,12 +51,7 @@ impl Index {
             .or_else(|| set().filter(admitted))
             .or_else(|| self.users.get(&key).filter(admitted))
             .map(|mapping| Match::Entry(mapping))
-            .or_else(|| {
-                self.accounts
-                    .get(&principal.account())
-                    .copied()
-                    .map(Match::Account)
-            })
+            .or_else(|| self.accounts.get(&principal.account()).copied().map(Match::Account))
     }
 
     /// How many subjects are mapped.

@@ -77,11 +77,7 @@ pub(super) fn read(section: Section, node: &Node, diagnostics: &mut Vec<Diagnost
     };
     let mut parsed = Parsed::default();
     for (index, item) in items.iter().enumerate() {
-        let origin = Origin {
-            section,
-            entry: index + 1,
-            position: item.span,
-        };
+        let origin = Origin { section, entry: index + 1, position: item.span };
         let mut entry = Entry { origin, diagnostics };
         let result = match section {
             Section::Accounts => entry.account(item),
@@ -138,9 +134,7 @@ impl Entry<'_> {
     }
 
     fn account(&mut self, item: &Node) -> Read {
-        let account = item
-            .as_str()
-            .and_then(|text| text.trim().parse::<AccountId>().ok());
+        let account = item.as_str().and_then(|text| text.trim().parse::<AccountId>().ok());
         let Some(account) = account else {
             self.refuse(
                 item.span,
@@ -149,12 +143,7 @@ impl Entry<'_> {
             );
             return Err(None);
         };
-        let mapping = Mapping {
-            username: None,
-            groups: Box::default(),
-            user_id: None,
-            origin: self.origin,
-        };
+        let mapping = Mapping { username: None, groups: Box::default(), user_id: None, origin: self.origin };
         Ok((Subject::Account(account), Arc::new(mapping)))
     }
 
@@ -176,15 +165,7 @@ impl Entry<'_> {
         let groups = self.groups(fields.groups).map_err(|()| broken())?;
         let user_id = self.text("userid", fields.user_id).map_err(|()| broken())?;
         let user_id = user_id.filter(|text| !text.is_empty()).map(Into::into);
-        Ok((
-            subject,
-            Arc::new(Mapping {
-                username,
-                groups,
-                user_id,
-                origin: self.origin,
-            }),
-        ))
+        Ok((subject, Arc::new(Mapping { username, groups, user_id, origin: self.origin })))
     }
 
     fn fields<'n>(&mut self, item: &'n Node) -> Result<Fields<'n>, Option<Subject>> {
@@ -231,11 +212,7 @@ impl Entry<'_> {
             (Some(arn), None) => self.arn(arn),
             (None, Some(sso)) => self.permission_set(sso),
             (None, None) => {
-                self.refuse(
-                    item.span,
-                    &format!("has no {arn_field}"),
-                    format!("add {arn_field}"),
-                );
+                self.refuse(item.span, &format!("has no {arn_field}"), format!("add {arn_field}"));
                 Err(None)
             }
             (Some(arn), Some(_)) => {
@@ -248,11 +225,7 @@ impl Entry<'_> {
     fn arn(&mut self, node: &Node) -> Result<Subject, Option<Subject>> {
         let field = self.origin.section.arn_field();
         let Some(text) = node.as_str() else {
-            self.refuse(
-                node.span,
-                &format!("{field} is {}, not a text", node.kind()),
-                "write one ARN",
-            );
+            self.refuse(node.span, &format!("{field} is {}, not a text", node.kind()), "write one ARN");
             return Err(None);
         };
         let principal = match Principal::parse(text.trim()) {
@@ -271,16 +244,10 @@ impl Entry<'_> {
                 return Err(None);
             }
         };
-        let is_role = matches!(
-            principal.kind(),
-            PrincipalKind::Role { .. } | PrincipalKind::AssumedRole { .. }
-        );
+        let is_role =
+            matches!(principal.kind(), PrincipalKind::Role { .. } | PrincipalKind::AssumedRole { .. });
         if is_role != (self.origin.section == Section::Roles) {
-            let (here, there) = if is_role {
-                ("mapUsers", "mapRoles")
-            } else {
-                ("mapRoles", "mapUsers")
-            };
+            let (here, there) = if is_role { ("mapUsers", "mapRoles") } else { ("mapRoles", "mapUsers") };
             self.warn(
                 node.span,
                 format!("{text} stands in {here}, and works"),
@@ -311,18 +278,11 @@ impl Entry<'_> {
                 .find(|(key, _)| key.as_str().is_some_and(|key| key.eq_ignore_ascii_case(wanted)));
             field.and_then(|(_, value)| value.as_str())
         };
-        let partition = field("partition")
-            .filter(|text| !text.is_empty())
-            .unwrap_or("aws");
-        let (Ok(partition), Some(account)) = (
-            partition.parse(),
-            field("accountID").and_then(|text| text.parse::<AccountId>().ok()),
-        ) else {
-            self.refuse(
-                node.span,
-                "sso has no valid accountID, or an unknown partition",
-                form,
-            );
+        let partition = field("partition").filter(|text| !text.is_empty()).unwrap_or("aws");
+        let (Ok(partition), Some(account)) =
+            (partition.parse(), field("accountID").and_then(|text| text.parse::<AccountId>().ok()))
+        else {
+            self.refuse(node.span, "sso has no valid accountID, or an unknown partition", form);
             return Err(None);
         };
         // https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_PermissionSet.html
@@ -338,27 +298,16 @@ impl Entry<'_> {
             return Err(None);
         };
         let name = name.to_ascii_lowercase().into();
-        Ok(Subject::PermissionSet(PermissionSet {
-            partition,
-            account,
-            name,
-        }))
+        Ok(Subject::PermissionSet(PermissionSet { partition, account, name }))
     }
 
     /// A field that is a text, where it is given.
     fn text<'n>(&mut self, name: &str, node: Option<&'n Node>) -> Result<Option<&'n str>, ()> {
         match node {
-            None => Ok(None),
-            Some(Node {
-                value: Value::Null, ..
-            }) => Ok(None),
+            None | Some(Node { value: Value::Null, .. }) => Ok(None),
             Some(node) => node.as_str().map(Some).ok_or_else(|| {
                 let message = format!("{name} is {}, not a text", node.kind());
-                self.refuse(
-                    node.span,
-                    &message,
-                    "in YAML, a text that begins with { or [ needs quotes",
-                );
+                self.refuse(node.span, &message, "in YAML, a text that begins with { or [ needs quotes");
             }),
         }
     }
@@ -379,11 +328,7 @@ impl Entry<'_> {
                 std::slice::from_ref(node)
             }
             Value::Mapping(_) => {
-                self.refuse(
-                    node.span,
-                    "groups is a mapping, not a list",
-                    "write \"- \" before each group",
-                );
+                self.refuse(node.span, "groups is a mapping, not a list", "write \"- \" before each group");
                 return Err(());
             }
         };
@@ -408,11 +353,7 @@ impl Entry<'_> {
                 || format!("there are {}", Template::names()),
                 |meant| format!("did you mean {{{{{meant}}}}}?"),
             );
-            self.warn(
-                position,
-                format!("{{{{{name}}}}} is no template, and stays as it is"),
-                advice,
-            );
+            self.warn(position, format!("{{{{{name}}}}} is no template, and stays as it is"), advice);
         }
         Template::parse(text)
     }

@@ -59,20 +59,17 @@ impl Snapshot {
         map_accounts: Option<&Node>,
     ) -> (Self, Vec<Diagnostic>) {
         let mut diagnostics = Vec::new();
-        let parsed = [
-            (Section::Roles, map_roles),
-            (Section::Users, map_users),
-            (Section::Accounts, map_accounts),
-        ]
-        .map(|(section, node)| {
-            (
-                section,
-                node.map_or_else(
-                    || Some(Parsed::default()),
-                    |node| read(section, node, &mut diagnostics),
-                ),
-            )
-        });
+        let parsed =
+            [(Section::Roles, map_roles), (Section::Users, map_users), (Section::Accounts, map_accounts)]
+                .map(|(section, node)| {
+                    (
+                        section,
+                        node.map_or_else(
+                            || Some(Parsed::default()),
+                            |node| read(section, node, &mut diagnostics),
+                        ),
+                    )
+                });
         (Self::follow(None, parsed, &mut diagnostics), diagnostics)
     }
 
@@ -133,10 +130,7 @@ fn find<'a>(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<&'a String> {
     let key = section.key();
-    for other in data
-        .keys()
-        .filter(|other| other.as_str() != key && other.eq_ignore_ascii_case(key))
-    {
+    for other in data.keys().filter(|other| other.as_str() != key && other.eq_ignore_ascii_case(key)) {
         let message = if data.contains_key(key) {
             format!("the key {other} stands beside {key} and is ignored")
         } else {
@@ -152,11 +146,8 @@ fn find<'a>(
             advice,
         });
     }
-    data.get(key).or_else(|| {
-        data.iter()
-            .find(|(other, _)| other.eq_ignore_ascii_case(key))
-            .map(|(_, text)| text)
-    })
+    data.get(key)
+        .or_else(|| data.iter().find(|(other, _)| other.eq_ignore_ascii_case(key)).map(|(_, text)| text))
 }
 
 /// Reads a section's text; `None`, with a diagnostic, where it cannot be read at all.
@@ -174,10 +165,7 @@ fn parse(section: Section, text: &str, diagnostics: &mut Vec<Diagnostic>) -> Opt
                 section,
                 entry: None,
                 position: Some(error.position),
-                message: format!(
-                    "cannot be read as YAML ({}); the list stays as it last was",
-                    error.message
-                ),
+                message: format!("cannot be read as YAML ({}); the list stays as it last was", error.message),
                 advice: error.advice.to_owned(),
             });
             None

@@ -25,6 +25,9 @@ pub struct PermissionSet {
     pub name: Box<str>,
 }
 
+/// What the roles of permission sets begin with.
+const PREFIX: &str = "AWSReservedSSO_";
+
 impl PermissionSet {
     /// The permission set whose role `principal` has assumed, where it is one's.
     #[must_use]
@@ -34,7 +37,6 @@ impl PermissionSet {
             PrincipalKind::Role { path_and_name } => path_and_name.rsplit('/').next()?,
             _ => return None,
         };
-        const PREFIX: &str = "AWSReservedSSO_";
         let (prefix, rest) = role.split_at_checked(PREFIX.len())?;
         let (name, digits) = rest.rsplit_once('_')?;
         let hexadecimal = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());

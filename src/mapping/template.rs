@@ -83,13 +83,9 @@ impl Template {
             .map(|(name, _)| name)
             .filter(|name| !PLACEHOLDERS.iter().any(|(known, _)| known == name))
             .map(|name| {
-                let letters = |text: &str| {
-                    text.to_ascii_lowercase()
-                        .replace(|c: char| !c.is_ascii_alphanumeric(), "")
-                };
-                let meant = PLACEHOLDERS
-                    .iter()
-                    .find(|(known, _)| letters(known) == letters(name));
+                let letters =
+                    |text: &str| text.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "");
+                let meant = PLACEHOLDERS.iter().find(|(known, _)| letters(known) == letters(name));
                 (name, meant.map(|(known, _)| *known))
             })
             .collect()
@@ -163,13 +159,8 @@ mod tests {
             "ASIAEXAMPLE",
         )
         .unwrap();
-        let text = Template::parse("{{SessionNameRaw}}/{{SessionName}}")
-            .render(&identity)
-            .unwrap();
-        assert_eq!(
-            text,
-            "{{AccountID}}{{SessionNameRaw}}/{{AccountID}}{{SessionNameRaw}}"
-        );
+        let text = Template::parse("{{SessionNameRaw}}/{{SessionName}}").render(&identity).unwrap();
+        assert_eq!(text, "{{AccountID}}{{SessionNameRaw}}/{{AccountID}}{{SessionNameRaw}}");
     }
 
     #[test]
@@ -207,9 +198,6 @@ mod tests {
     #[test]
     fn the_nodes_placeholder_is_an_error_and_not_a_name() {
         let template = Template::parse("system:node:{{EC2PrivateDNSName}}");
-        assert_eq!(
-            template.render(&identity("i-0123456789abcdef0")),
-            Err(RenderError::Ec2PrivateDnsName)
-        );
+        assert_eq!(template.render(&identity("i-0123456789abcdef0")), Err(RenderError::Ec2PrivateDnsName));
     }
 }

@@ -45,24 +45,15 @@ impl ConfigMapSource {
     /// A source that publishes by `publisher`.
     #[must_use]
     pub const fn new(publisher: Publisher, metrics: Metrics) -> Self {
-        Self {
-            state: State {
-                publisher,
-                metrics_of: None,
-                last: None,
-                listed: Listed::Not,
-            },
-            metrics,
-        }
+        Self { state: State { publisher, metrics_of: None, last: None, listed: Listed::Not }, metrics }
     }
 
     /// Watches until it is dropped. Failures are logged and counted, and never end it.
     pub async fn run(mut self, client: kube::Client) {
         self.state.metrics_of = Some(self.metrics.clone());
         let api: Api<ConfigMap> = Api::namespaced(client, NAMESPACE);
-        let only_this = watcher::Config::default()
-            .fields(&format!("metadata.name={NAME}"))
-            .timeout(WATCH_SECONDS);
+        let only_this =
+            watcher::Config::default().fields(&format!("metadata.name={NAME}")).timeout(WATCH_SECONDS);
         let mut events = pin!(watcher::watcher(api, only_this).backoff(Patience::new()));
         loop {
             match events.try_next().await {
@@ -131,12 +122,8 @@ impl State {
 
     fn publish(&mut self, snapshot: Snapshot, diagnostics: &[Diagnostic]) {
         let snapshot = Arc::new(snapshot);
-        let count = |severity| {
-            diagnostics
-                .iter()
-                .filter(|diagnostic| diagnostic.severity == severity)
-                .count()
-        };
+        let count =
+            |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
         for diagnostic in diagnostics {
             match diagnostic.severity {

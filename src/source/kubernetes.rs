@@ -43,10 +43,7 @@ pub async fn client(
 ) -> Result<kube::Client, KubernetesError> {
     let mut config = match kubeconfig {
         Some(path) => {
-            let error = |source| KubernetesError::Kubeconfig {
-                path: path.display().to_string(),
-                source,
-            };
+            let error = |source| KubernetesError::Kubeconfig { path: path.display().to_string(), source };
             let kubeconfig = Kubeconfig::read_from(path).map_err(error)?;
             kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
                 .await

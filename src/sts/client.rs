@@ -96,9 +96,7 @@ impl Client {
             .tcp_nodelay(true)
             .user_agent(concat!("arngate/", env!("CARGO_PKG_VERSION")));
         if let Some(connect_to) = &options.connect_to {
-            builder = builder
-                .no_proxy()
-                .dns_resolver(Arc::new(FixedAddress(connect_to.clone())));
+            builder = builder.no_proxy().dns_resolver(Arc::new(FixedAddress(connect_to.clone())));
         }
         Ok(Self {
             http: builder.build().map_err(ClientError::Http)?,
@@ -135,8 +133,7 @@ impl Client {
             .await
             .map_err(|error| no_verdict(&error))?;
         let status = response.status().as_u16();
-        self.metrics
-            .sts_response(request.endpoint().region_label(), status);
+        self.metrics.sts_response(request.endpoint().region_label(), status);
         let body = read(response).await;
         if status == 200 {
             return Ok(xml::caller_identity(&body?).map_err(NoVerdict::Unreadable)?);
@@ -144,9 +141,8 @@ impl Client {
         match body {
             Ok(body) => {
                 let error = xml::error(&body);
-                let code_and_message = error
-                    .as_ref()
-                    .map(|error| (error.code.as_str(), error.message.as_str()));
+                let code_and_message =
+                    error.as_ref().map(|error| (error.code.as_str(), error.message.as_str()));
                 Err(classify(status, code_and_message.map_err(|error| *error)))
             }
             // The status alone tells more than a broken body, where it says that STS is at fault.
@@ -160,13 +156,8 @@ impl Client {
 
 /// Reads a body up to [`MAX_BODY`].
 async fn read(mut response: reqwest::Response) -> Result<String, NoVerdict> {
-    let announced = response
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok());
-    if announced
-        .and_then(|length| length.parse::<u64>().ok())
-        .is_some_and(|length| length > MAX_BODY as u64)
+    let announced = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > MAX_BODY as u64)
     {
         return Err(NoVerdict::Oversized);
     }

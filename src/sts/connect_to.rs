@@ -24,15 +24,8 @@ impl FromStr for ConnectTo {
             None if !host.is_empty() && !host.contains([':', '/', '@', ' ']) => host,
             _ => return Err(ConnectToError),
         };
-        let port = port
-            .parse()
-            .ok()
-            .filter(|port| *port != 0)
-            .ok_or(ConnectToError)?;
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-        })
+        let port = port.parse().ok().filter(|port| *port != 0).ok_or(ConnectToError)?;
+        Ok(Self { host: host.to_owned(), port })
     }
 }
 
@@ -52,12 +45,9 @@ mod tests {
 
     #[test]
     fn names_and_addresses_with_a_port() {
-        for text in [
-            "localhost:8443",
-            "127.0.0.1:1",
-            "[::1]:443",
-            "vpce-1.sts.us-east-1.vpce.amazonaws.com:443",
-        ] {
+        for text in
+            ["localhost:8443", "127.0.0.1:1", "[::1]:443", "vpce-1.sts.us-east-1.vpce.amazonaws.com:443"]
+        {
             assert_eq!(text.parse::<ConnectTo>().unwrap().to_string(), text);
         }
     }

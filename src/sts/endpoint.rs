@@ -81,18 +81,11 @@ impl Endpoint {
     /// `sts.amazonaws.com`.
     #[must_use]
     pub fn global() -> Self {
-        Self {
-            global: true,
-            ..Self::new(GLOBAL_HOST, GLOBAL_REGION)
-        }
+        Self { global: true, ..Self::new(GLOBAL_HOST, GLOBAL_REGION) }
     }
 
     fn new(host: &str, region: &str) -> Self {
-        Self {
-            host: host.into(),
-            region: region.into(),
-            global: false,
-        }
+        Self { host: host.into(), region: region.into(), global: false }
     }
 
     /// The host, in lower case, without a port.
@@ -151,10 +144,7 @@ impl Endpoints {
             check_host(host)?;
             all.push(Endpoint::new(host, region));
         }
-        let by_host = all
-            .into_iter()
-            .map(|endpoint| (endpoint.host.clone(), Arc::new(endpoint)))
-            .collect();
+        let by_host = all.into_iter().map(|endpoint| (endpoint.host.clone(), Arc::new(endpoint))).collect();
         Ok(Self { by_host })
     }
 
@@ -193,19 +183,15 @@ const fn dual_stack_suffix(partition: Partition) -> Option<&'static str> {
 
 /// Which partition's table has `region`.
 fn owner(region: &str) -> Option<Partition> {
-    Partition::ALL
-        .into_iter()
-        .find(|partition| regions::of(*partition).contains(&region))
+    Partition::ALL.into_iter().find(|partition| regions::of(*partition).contains(&region))
 }
 
 fn check_region_of(partition: Partition, region: &str) -> Result<(), EndpointError> {
     check_region(region)?;
     match owner(region) {
-        Some(owner) if owner != partition => Err(EndpointError::OtherPartition {
-            region: region.to_owned(),
-            owner,
-            partition,
-        }),
+        Some(owner) if owner != partition => {
+            Err(EndpointError::OtherPartition { region: region.to_owned(), owner, partition })
+        }
         _ => Ok(()),
     }
 }
@@ -222,9 +208,7 @@ fn check_region(region: &str) -> Result<(), EndpointError> {
 fn check_host(host: &str) -> Result<(), EndpointError> {
     let labels: Vec<&str> = host.split('.').collect();
     // A name whose last label is a number is an IP address to whoever resolves it.
-    let name = labels
-        .last()
-        .is_some_and(|last| !last.bytes().all(|byte| byte.is_ascii_digit()));
+    let name = labels.last().is_some_and(|last| !last.bytes().all(|byte| byte.is_ascii_digit()));
     if host.len() <= 253 && labels.len() >= 2 && name && labels.into_iter().all(is_label) {
         Ok(())
     } else {
@@ -263,32 +247,20 @@ mod tests {
             ),
             (
                 Partition::AwsCn,
-                &[
-                    "sts.cn-north-1.amazonaws.com.cn",
-                    "sts.cn-north-1.api.amazonwebservices.com.cn",
-                ],
+                &["sts.cn-north-1.amazonaws.com.cn", "sts.cn-north-1.api.amazonwebservices.com.cn"],
             ),
-            (
-                Partition::AwsUsGov,
-                &["sts.us-gov-west-1.amazonaws.com", "sts.us-gov-east-1.api.aws"],
-            ),
+            (Partition::AwsUsGov, &["sts.us-gov-west-1.amazonaws.com", "sts.us-gov-east-1.api.aws"]),
             (Partition::AwsIso, &["sts.us-iso-east-1.c2s.ic.gov"]),
             (Partition::AwsIsoB, &["sts.us-isob-east-1.sc2s.sgov.gov"]),
             (Partition::AwsIsoE, &["sts.eu-isoe-west-1.cloud.adc-e.uk"]),
             (Partition::AwsIsoF, &["sts.us-isof-south-1.csp.hci.ic.gov"]),
             (
                 Partition::AwsEusc,
-                &[
-                    "sts.eusc-de-east-1.amazonaws.eu",
-                    "sts.eusc-de-east-1.api.amazonwebservices.eu",
-                ],
+                &["sts.eusc-de-east-1.amazonaws.eu", "sts.eusc-de-east-1.api.amazonwebservices.eu"],
             ),
         ] {
             for host in hosts {
-                assert_eq!(
-                    endpoints(partition).look_up(host).map(|endpoint| endpoint.host()),
-                    Some(*host)
-                );
+                assert_eq!(endpoints(partition).look_up(host).map(|endpoint| endpoint.host()), Some(*host));
                 for other in Partition::ALL.into_iter().filter(|other| *other != partition) {
                     assert!(endpoints(other).look_up(host).is_none(), "{other} has {host}");
                 }
@@ -320,66 +292,32 @@ mod tests {
     fn the_global_host_signs_as_us_east_1_and_is_labelled_global() {
         let global = Endpoint::global();
         assert_eq!((global.region(), global.region_label()), ("us-east-1", "global"));
-        assert_eq!(
-            Endpoint::regional("us-east-1").unwrap().region_label(),
-            "us-east-1"
-        );
+        assert_eq!(Endpoint::regional("us-east-1").unwrap().region_label(), "us-east-1");
     }
 
     #[test]
     fn a_configured_region_and_extra_hosts_are_added() {
-        let extra = ExtraHost {
-            host: "vpce-1.sts.us-east-1.vpce.amazonaws.com".into(),
-            region: "us-east-1".into(),
-        };
+        let extra =
+            ExtraHost { host: "vpce-1.sts.us-east-1.vpce.amazonaws.com".into(), region: "us-east-1".into() };
         let endpoints = Endpoints::new(Partition::Aws, Some("mars-north-1"), &[extra]).unwrap();
         assert!(endpoints.look_up("sts.mars-north-1.amazonaws.com").is_some());
-        let vpce = endpoints
-            .look_up("vpce-1.sts.us-east-1.vpce.amazonaws.com")
-            .unwrap();
+        let vpce = endpoints.look_up("vpce-1.sts.us-east-1.vpce.amazonaws.com").unwrap();
         assert_eq!(vpce.region(), "us-east-1");
     }
 
     #[test]
     fn a_region_or_host_that_is_none_is_refused() {
-        for region in [
-            "",
-            "s3",
-            "us-east-1.evil.com",
-            "us_east",
-            "-us-east",
-            "US-EAST-1",
-            "a/b-c",
-        ] {
-            assert_eq!(
-                Endpoint::regional(region),
-                Err(EndpointError::Region(region.to_owned()))
-            );
+        for region in ["", "s3", "us-east-1.evil.com", "us_east", "-us-east", "US-EAST-1", "a/b-c"] {
+            assert_eq!(Endpoint::regional(region), Err(EndpointError::Region(region.to_owned())));
         }
-        for host in [
-            "",
-            "localhost",
-            "127.0.0.1",
-            "a.b:443",
-            "A.b",
-            "a..b",
-            "a.b.",
-            "[::1]",
-            "a.b/c",
-        ] {
-            let extra = ExtraHost {
-                host: host.to_owned(),
-                region: "us-east-1".to_owned(),
-            };
+        for host in ["", "localhost", "127.0.0.1", "a.b:443", "A.b", "a..b", "a.b.", "[::1]", "a.b/c"] {
+            let extra = ExtraHost { host: host.to_owned(), region: "us-east-1".to_owned() };
             let error = Endpoints::new(Partition::Aws, None, &[extra]).unwrap_err();
             assert_eq!(error, EndpointError::Host(host.to_owned()));
         }
         assert!(matches!(
             Endpoints::new(Partition::Aws, Some("us-gov-west-1"), &[]),
-            Err(EndpointError::OtherPartition {
-                owner: Partition::AwsUsGov,
-                ..
-            })
+            Err(EndpointError::OtherPartition { owner: Partition::AwsUsGov, .. })
         ));
     }
 
@@ -389,16 +327,11 @@ mod tests {
             for region in regions::of(partition) {
                 let endpoint = Endpoint::regional(region).unwrap();
                 assert_eq!(
-                    endpoints(partition)
-                        .look_up(endpoint.host())
-                        .map(|known| known.region()),
+                    endpoints(partition).look_up(endpoint.host()).map(|known| known.region()),
                     Some(*region)
                 );
             }
         }
-        assert_eq!(
-            Endpoint::regional("cn-mars-1").unwrap().host(),
-            "sts.cn-mars-1.amazonaws.com.cn"
-        );
+        assert_eq!(Endpoint::regional("cn-mars-1").unwrap().host(), "sts.cn-mars-1.amazonaws.com.cn");
     }
 }

@@ -136,15 +136,9 @@ mod tests {
     #[test]
     fn throttling_comes_with_400_and_is_no_verdict() {
         for code in ["Throttling", "ThrottlingException", "RequestLimitExceeded"] {
-            assert_eq!(
-                classify(400, Ok((code, "Rate exceeded"))),
-                NoVerdict::Throttled.into()
-            );
+            assert_eq!(classify(400, Ok((code, "Rate exceeded"))), NoVerdict::Throttled.into());
         }
-        assert_eq!(
-            classify(429, Err(XmlError::Malformed)),
-            NoVerdict::Throttled.into()
-        );
+        assert_eq!(classify(429, Err(XmlError::Malformed)), NoVerdict::Throttled.into());
     }
 
     #[test]
@@ -165,37 +159,19 @@ mod tests {
     #[test]
     fn a_clock_ahead_of_sts_is_told_apart_from_a_forgery() {
         let message = "Signature not yet current: 20260101T000500Z is still later than 20260101T000000Z";
-        assert_eq!(
-            classify(403, Ok(("SignatureDoesNotMatch", message))),
-            Rejection::NotYetCurrent.into()
-        );
+        assert_eq!(classify(403, Ok(("SignatureDoesNotMatch", message))), Rejection::NotYetCurrent.into());
     }
 
     #[test]
     fn whoever_is_not_sts_gives_no_verdict() {
-        assert_eq!(
-            classify(302, Err(XmlError::Missing)),
-            NoVerdict::UnexpectedStatus(302).into()
-        );
-        assert_eq!(
-            classify(204, Err(XmlError::Missing)),
-            NoVerdict::UnexpectedStatus(204).into()
-        );
-        assert_eq!(
-            classify(500, Ok(("InternalFailure", ""))),
-            NoVerdict::ServerError(500).into()
-        );
-        assert_eq!(
-            classify(503, Ok(("SignatureDoesNotMatch", ""))),
-            NoVerdict::ServerError(503).into()
-        );
+        assert_eq!(classify(302, Err(XmlError::Missing)), NoVerdict::UnexpectedStatus(302).into());
+        assert_eq!(classify(204, Err(XmlError::Missing)), NoVerdict::UnexpectedStatus(204).into());
+        assert_eq!(classify(500, Ok(("InternalFailure", ""))), NoVerdict::ServerError(500).into());
+        assert_eq!(classify(503, Ok(("SignatureDoesNotMatch", ""))), NoVerdict::ServerError(503).into());
         assert_eq!(
             classify(403, Err(XmlError::Malformed)),
             NoVerdict::Unreadable(XmlError::Malformed).into()
         );
-        assert_eq!(
-            classify(407, Err(XmlError::Missing)),
-            NoVerdict::Unreadable(XmlError::Missing).into()
-        );
+        assert_eq!(classify(407, Err(XmlError::Missing)), NoVerdict::Unreadable(XmlError::Missing).into());
     }
 }

@@ -54,14 +54,8 @@ pub struct ErrorBody {
 /// See [`XmlError`].
 pub fn caller_identity(body: &str) -> Result<CallerIdentity, XmlError> {
     const RESULT: &str = "GetCallerIdentityResponse/GetCallerIdentityResult";
-    let [arn, user_id, account] = fields(
-        body,
-        [
-            &format!("{RESULT}/Arn"),
-            &format!("{RESULT}/UserId"),
-            &format!("{RESULT}/Account"),
-        ],
-    )?;
+    let [arn, user_id, account] =
+        fields(body, [&format!("{RESULT}/Arn"), &format!("{RESULT}/UserId"), &format!("{RESULT}/Account")])?;
     Ok(CallerIdentity {
         arn: arn.ok_or(XmlError::Missing)?,
         user_id: user_id.ok_or(XmlError::Missing)?,
@@ -75,10 +69,7 @@ pub fn caller_identity(body: &str) -> Result<CallerIdentity, XmlError> {
 /// See [`XmlError`].
 pub fn error(body: &str) -> Result<ErrorBody, XmlError> {
     let [code, message] = fields(body, ["ErrorResponse/Error/Code", "ErrorResponse/Error/Message"])?;
-    Ok(ErrorBody {
-        code: code.ok_or(XmlError::Missing)?,
-        message: message.unwrap_or_default(),
-    })
+    Ok(ErrorBody { code: code.ok_or(XmlError::Missing)?, message: message.unwrap_or_default() })
 }
 
 /// The texts at `paths`, each a list of element names from the root, parted by slashes.
@@ -177,10 +168,7 @@ mod tests {
     fn a_field_elsewhere_does_not_count() {
         let body = IDENTITY.replace("GetCallerIdentityResult>", "Other>");
         assert_eq!(caller_identity(&body), Err(XmlError::Missing));
-        assert_eq!(
-            caller_identity(&format!("<a>{IDENTITY}</a>")),
-            Err(XmlError::Missing)
-        );
+        assert_eq!(caller_identity(&format!("<a>{IDENTITY}</a>")), Err(XmlError::Missing));
     }
 
     #[test]
@@ -188,10 +176,7 @@ mod tests {
         let body = IDENTITY.replace("<UserId>", "<Arn>arn:aws:iam::111122223333:root</Arn><UserId>");
         assert_eq!(caller_identity(&body), Err(XmlError::Duplicate));
         let two = format!("{IDENTITY}{IDENTITY}");
-        assert!(matches!(
-            caller_identity(&two),
-            Err(XmlError::Duplicate | XmlError::Malformed)
-        ));
+        assert!(matches!(caller_identity(&two), Err(XmlError::Duplicate | XmlError::Malformed)));
     }
 
     #[test]

@@ -15,18 +15,9 @@ pub struct Review {
 
 /// Writes the audit record of one decision.
 pub fn record(review: Review, decision: &Decision) {
-    let Decision {
-        outcome,
-        request,
-        identity,
-        mapped,
-    } = decision;
+    let Decision { outcome, request, identity, mapped } = decision;
     let principal = identity.as_ref().map(crate::identity::Identity::principal);
-    let user = if let Outcome::Authenticated(user) = outcome {
-        Some(user)
-    } else {
-        None
-    };
+    let user = if let Outcome::Authenticated(user) = outcome { Some(user) } else { None };
     tracing::info!(
         target: "arngate::audit",
         review = review.id,

@@ -57,17 +57,9 @@ pub fn init(format: LogFormat, verbosity: Verbosity) {
     let registry = tracing_subscriber::registry().with(filter);
     // An error means that a subscriber is set already, which is what a second call in one process meets.
     let _ = match format {
-        LogFormat::Text => registry
-            .with(lines.with_ansi(std::io::stderr().is_terminal()))
-            .try_init(),
+        LogFormat::Text => registry.with(lines.with_ansi(std::io::stderr().is_terminal())).try_init(),
         LogFormat::Json => registry
-            .with(
-                lines
-                    .json()
-                    .flatten_event(true)
-                    .with_current_span(false)
-                    .with_span_list(false),
-            )
+            .with(lines.json().flatten_event(true).with_current_span(false).with_span_list(false))
             .try_init(),
     };
 }

@@ -44,7 +44,6 @@ impl Metrics {
     /// # Panics
     /// Never: names and labels are constants, each registered once in a registry made here.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "documented above")]
     pub fn new() -> Self {
         Self::try_new().unwrap_or_else(|error| unreachable!("metric definitions are constants: {error}"))
     }
@@ -77,13 +76,9 @@ impl Metrics {
             &["program", "version"],
         )?;
         registry.register(Box::new(build.clone()))?;
-        build
-            .with_label_values(&["arngate", env!("CARGO_PKG_VERSION")])
-            .inc();
+        build.with_label_values(&["arngate", env!("CARGO_PKG_VERSION")]).inc();
         #[cfg(target_os = "linux")]
-        registry.register(Box::new(
-            prometheus::process_collector::ProcessCollector::for_self(),
-        ))?;
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
             latency: histograms(
                 "authenticate_latency_seconds",
@@ -129,36 +124,24 @@ impl Metrics {
 
     /// Counts a decision.
     pub fn decision(&self, outcome: &Outcome, duration: Duration) {
-        self.latency
-            .with_label_values(&[outcome.legacy_result()])
-            .observe(duration.as_secs_f64());
-        self.decisions
-            .with_label_values(&[outcome.label(), outcome.reason()])
-            .inc();
+        self.latency.with_label_values(&[outcome.legacy_result()]).observe(duration.as_secs_f64());
+        self.decisions.with_label_values(&[outcome.label(), outcome.reason()]).inc();
     }
 
     /// Counts a request that is no TokenReview.
     pub fn malformed_request(&self, duration: Duration) {
-        self.latency
-            .with_label_values(&["malformed_request"])
-            .observe(duration.as_secs_f64());
-        self.decisions
-            .with_label_values(&["refused", "malformed_request"])
-            .inc();
+        self.latency.with_label_values(&["malformed_request"]).observe(duration.as_secs_f64());
+        self.decisions.with_label_values(&["refused", "malformed_request"]).inc();
     }
 
     /// Counts an answer of STS. `region` is one of the endpoints' labels.
     pub fn sts_response(&self, region: &str, status: u16) {
-        self.sts_responses
-            .with_label_values(&[&status.to_string(), region])
-            .inc();
+        self.sts_responses.with_label_values(&[&status.to_string(), region]).inc();
     }
 
     /// Counts a call of STS that has ended, however it did.
     pub fn sts_call<T>(&self, region: &str, duration: Duration, result: &Result<T, StsError>) {
-        self.sts_latency
-            .with_label_values(&[region])
-            .observe(duration.as_secs_f64());
+        self.sts_latency.with_label_values(&[region]).observe(duration.as_secs_f64());
         match result {
             Err(StsError::NoVerdict(NoVerdict::Throttled)) => {
                 self.sts_throttling.with_label_values(&[region]).inc();
@@ -183,9 +166,7 @@ impl Metrics {
     /// Shows what a backend has in force now.
     pub fn backend_loaded(&self, backend: BackendMode, mappings: usize, errors: usize, warnings: usize) {
         let set = |gauges: &IntGaugeVec, labels: &[&str], value: usize| {
-            gauges
-                .with_label_values(labels)
-                .set(i64::try_from(value).unwrap_or(i64::MAX));
+            gauges.with_label_values(labels).set(i64::try_from(value).unwrap_or(i64::MAX));
         };
         let backend = backend.name();
         set(&self.backend_loaded, &[backend], 1);
@@ -219,10 +200,7 @@ mod tests {
     #[test]
     fn keeps_the_names_that_dashboards_know() {
         let metrics = Metrics::new();
-        metrics.decision(
-            &Outcome::Denied(crate::outcome::Denial::NotMapped),
-            Duration::from_millis(3),
-        );
+        metrics.decision(&Outcome::Denied(crate::outcome::Denial::NotMapped), Duration::from_millis(3));
         metrics.sts_response("us-east-1", 403);
         metrics.sts_call::<()>("us-east-1", Duration::ZERO, &Err(NoVerdict::Throttled.into()));
         metrics.sts_call::<()>("us-east-1", Duration::ZERO, &Err(NoVerdict::Connect.into()));

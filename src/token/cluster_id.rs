@@ -54,12 +54,9 @@ mod tests {
 
     #[test]
     fn takes_what_survives_signing() {
-        for text in [
-            "a",
-            "my-cluster.example.com",
-            "my cluster",
-            "arn:aws:eks:eu-west-1:111122223333:cluster/x",
-        ] {
+        for text in
+            ["a", "my-cluster.example.com", "my cluster", "arn:aws:eks:eu-west-1:111122223333:cluster/x"]
+        {
             assert_eq!(text.parse::<ClusterId>().unwrap().as_str(), text);
         }
         for text in ["", " a", "a ", "a  b", "a\nb", "a\tb", "ä", &"x".repeat(256)] {

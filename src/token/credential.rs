@@ -11,14 +11,9 @@ pub(super) struct Credential<'a> {
 impl<'a> Credential<'a> {
     pub(super) fn parse(value: &'a str) -> Result<Self, TokenError> {
         let mut parts = value.split("%2F");
-        let (Some(access_key_id), Some(date), Some(region), Some("sts"), Some("aws4_request"), None) = (
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-        ) else {
+        let (Some(access_key_id), Some(date), Some(region), Some("sts"), Some("aws4_request"), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return Err(TokenError::Credential);
         };
         // https://docs.aws.amazon.com/STS/latest/APIReference/API_Credentials.html: 16 to 128 of \w.
@@ -26,11 +21,7 @@ impl<'a> Credential<'a> {
         if !(16..=128).contains(&access_key_id.len()) || !access_key_id.bytes().all(allowed) {
             return Err(TokenError::Credential);
         }
-        Ok(Self {
-            access_key_id,
-            date,
-            region,
-        })
+        Ok(Self { access_key_id, date, region })
     }
 }
 
@@ -44,14 +35,10 @@ mod tests {
         let credential = Credential::parse(good).unwrap();
         assert_eq!(
             credential,
-            Credential {
-                access_key_id: "AKIAIOSFODNN7EXAMPLE",
-                date: "20260101",
-                region: "us-east-1"
-            }
+            Credential { access_key_id: "AKIAIOSFODNN7EXAMPLE", date: "20260101", region: "us-east-1" }
         );
         for bad in [
-            "".to_owned(),
+            String::new(),
             good.replace("sts", "s3"),
             good.replace("aws4", "aws5"),
             good.replace("AKIAIOSFODNN7EXAMPLE", "AKIA"),

@@ -101,21 +101,9 @@ fn parse_url(url: &str, endpoints: &Endpoints, now: Timestamp) -> Result<Presign
     let parameters = Parameters::parse(query)?;
     let get = |value: Option<_>, name: &'static str| value.ok_or(TokenError::MissingParameter(name));
     let fixed = |value: &str, want: &str, error| if value == want { Ok(()) } else { Err(error) };
-    fixed(
-        get(parameters.action, "Action")?,
-        "GetCallerIdentity",
-        TokenError::Action,
-    )?;
-    fixed(
-        get(parameters.version, "Version")?,
-        "2011-06-15",
-        TokenError::Version,
-    )?;
-    fixed(
-        get(parameters.algorithm, "X-Amz-Algorithm")?,
-        "AWS4-HMAC-SHA256",
-        TokenError::Algorithm,
-    )?;
+    fixed(get(parameters.action, "Action")?, "GetCallerIdentity", TokenError::Action)?;
+    fixed(get(parameters.version, "Version")?, "2011-06-15", TokenError::Version)?;
+    fixed(get(parameters.algorithm, "X-Amz-Algorithm")?, "AWS4-HMAC-SHA256", TokenError::Algorithm)?;
     let signed_headers = get(parameters.signed_headers, "X-Amz-SignedHeaders")?;
     fixed(signed_headers, "host%3Bx-k8s-aws-id", TokenError::SignedHeaders)?;
     if parameters.security_token == Some("") {
@@ -127,11 +115,8 @@ fn parse_url(url: &str, endpoints: &Endpoints, now: Timestamp) -> Result<Presign
         return Err(TokenError::Signature);
     }
     let expires = get(parameters.expires, "X-Amz-Expires")?;
-    let seconds = expires
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| expires.parse::<u16>().ok())
-        .flatten();
+    let seconds =
+        expires.bytes().all(|byte| byte.is_ascii_digit()).then(|| expires.parse::<u16>().ok()).flatten();
     if seconds.is_none_or(|seconds| seconds > 900) {
         return Err(TokenError::Expires);
     }

@@ -12,7 +12,7 @@ use super::{ClusterId, PREFIX};
 use crate::sts::Endpoint;
 
 /// What clients put into X-Amz-Expires. STS does not look at it.
-const EXPIRES: Duration = Duration::from_secs(60);
+const EXPIRES: Duration = Duration::from_mins(1);
 
 /// A token: a secret for 15 minutes. Neither Debug nor Display shows it.
 #[derive(Clone, PartialEq, Eq)]
@@ -56,10 +56,7 @@ pub fn presign(
     endpoint: &Endpoint,
     now: Timestamp,
 ) -> Result<Token, PresignError> {
-    let url = format!(
-        "https://{}/?Action=GetCallerIdentity&Version=2011-06-15",
-        endpoint.host()
-    );
+    let url = format!("https://{}/?Action=GetCallerIdentity&Version=2011-06-15", endpoint.host());
     let mut settings = SigningSettings::default();
     settings.signature_location = SignatureLocation::QueryParams;
     settings.expires_in = Some(EXPIRES);
@@ -77,8 +74,5 @@ pub fn presign(
     let (instructions, _signature) = sign(signable, &params)?.into_parts();
     let mut request = http::Request::get(&url).body(())?;
     instructions.apply_to_request_http1x(&mut request);
-    Ok(Token(format!(
-        "{PREFIX}{}",
-        URL_SAFE_NO_PAD.encode(request.uri().to_string())
-    )))
+    Ok(Token(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(request.uri().to_string()))))
 }

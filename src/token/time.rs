@@ -8,21 +8,12 @@ pub(super) fn parse(text: &str) -> Option<Timestamp> {
     }
     let number = |from: usize, to: usize| -> Option<i16> {
         bytes[from..to].iter().try_fold(0_i16, |number, byte| {
-            byte.is_ascii_digit()
-                .then(|| number * 10 + i16::from(byte - b'0'))
+            byte.is_ascii_digit().then(|| number * 10 + i16::from(byte - b'0'))
         })
     };
     let small = |from: usize| number(from, from + 2).and_then(|number| i8::try_from(number).ok());
-    let moment = DateTime::new(
-        number(0, 4)?,
-        small(4)?,
-        small(6)?,
-        small(9)?,
-        small(11)?,
-        small(13)?,
-        0,
-    )
-    .ok()?;
+    let moment =
+        DateTime::new(number(0, 4)?, small(4)?, small(6)?, small(9)?, small(11)?, small(13)?, 0).ok()?;
     Offset::UTC.to_timestamp(moment).ok()
 }
 

@@ -38,12 +38,9 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 #[must_use]
 pub fn review(version: ApiVersion, audiences: Vec<String>, outcome: &Outcome) -> Answer {
     let status = match outcome {
-        Outcome::Authenticated(user) => token_review::Status {
-            authenticated: true,
-            user: Some(user_info(user)),
-            audiences,
-            error: None,
-        },
+        Outcome::Authenticated(user) => {
+            token_review::Status { authenticated: true, user: Some(user_info(user)), audiences, error: None }
+        }
         Outcome::Denied(denial) => token_review::Status {
             error: (!denial.is_final()).then(|| denial.to_string()),
             ..token_review::Status::default()
@@ -58,12 +55,8 @@ pub fn review(version: ApiVersion, audiences: Vec<String>, outcome: &Outcome) ->
             return answer;
         }
     };
-    let review = token_review::Response {
-        api_version: version,
-        kind: Kind::TokenReview,
-        spec: EmptySpec {},
-        status,
-    };
+    let review =
+        token_review::Response { api_version: version, kind: Kind::TokenReview, spec: EmptySpec {}, status };
     json(StatusCode::OK, &review)
 }
 
@@ -76,13 +69,8 @@ pub fn failure(code: StatusCode, message: impl Into<String>) -> Answer {
 /// Answers a method that `path` does not have.
 #[must_use]
 pub fn method_not_allowed(allowed: &'static str) -> Answer {
-    let mut answer = failure(
-        StatusCode::METHOD_NOT_ALLOWED,
-        format!("only {allowed} is served here"),
-    );
-    answer
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(allowed));
+    let mut answer = failure(StatusCode::METHOD_NOT_ALLOWED, format!("only {allowed} is served here"));
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     answer
 }
 
@@ -99,9 +87,7 @@ fn json(code: StatusCode, body: &impl Serialize) -> Answer {
     // These types have no map with other keys than text and no failing serializer.
     let body = serde_json::to_vec(body).unwrap_or_default();
     let mut answer = text(code, body, HeaderValue::from_static("application/json"));
-    answer
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
@@ -110,11 +96,7 @@ fn user_info(user: &User) -> UserInfo {
         username: user.username.clone(),
         uid: user.uid.clone(),
         groups: user.groups.clone(),
-        extra: user
-            .extra
-            .iter()
-            .map(|(key, value)| (*key, [value.clone()]))
-            .collect(),
+        extra: user.extra.iter().map(|(key, value)| (*key, [value.clone()])).collect(),
     }
 }
 
@@ -184,11 +166,7 @@ mod tests {
         for (unavailability, code, reason) in [
             (Unavailability::Sts(NoVerdict::Throttled), 429, "TooManyRequests"),
             (Unavailability::Sts(NoVerdict::Timeout), 503, "ServiceUnavailable"),
-            (
-                Unavailability::NotLoaded(BackendMode::EksConfigMap),
-                503,
-                "ServiceUnavailable",
-            ),
+            (Unavailability::NotLoaded(BackendMode::EksConfigMap), 503, "ServiceUnavailable"),
         ] {
             let answer = review(ApiVersion::V1, vec![], &Outcome::Unavailable(unavailability));
             assert_eq!(answer.status().as_u16(), code);

@@ -21,7 +21,7 @@ use crate::atomic_file;
 /// it starts, so this is no shorter than a control-plane node lives.
 const LIFETIME_DAYS: u32 = 3650;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// A certificate chain with its key.
 pub struct Certificate {
@@ -91,10 +91,8 @@ impl Certificate {
 
     fn load(certificate: &Path, key: &Path) -> Result<Self, CertificateError> {
         let read = |path: &Path| {
-            fs::read_to_string(path).map_err(|source| CertificateError::File {
-                path: path.to_owned(),
-                source,
-            })
+            fs::read_to_string(path)
+                .map_err(|source| CertificateError::File { path: path.to_owned(), source })
         };
         let pem_error = |path: &Path, want| {
             let path = path.to_owned();
@@ -139,18 +137,13 @@ fn make(
     address: IpAddr,
     now: Timestamp,
 ) -> Result<(), CertificateError> {
-    let make_error = |source| CertificateError::Make {
-        hostname: hostname.to_owned(),
-        source,
-    };
+    let make_error = |source| CertificateError::Make { hostname: hostname.to_owned(), source };
     let mut params = CertificateParams::new(vec![hostname.to_owned()]).map_err(make_error)?;
     if !address.is_unspecified() {
         params.subject_alt_names.push(SanType::IpAddress(address));
     }
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "aws-iam-authenticator");
+    params.distinguished_name.push(DnType::CommonName, "aws-iam-authenticator");
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -192,9 +185,8 @@ mod tests {
         let state = folder.path().join("state");
         let localhost = "127.0.0.1".parse().unwrap();
         let made = Certificate::load_or_make(&state, "localhost", localhost, now()).unwrap();
-        let mode = fs::metadata(state.join("key.pem")).unwrap().permissions();
-        let mode = std::os::unix::fs::PermissionsExt::mode(&mode);
-        assert_eq!(mode & 0o777, 0o600);
+        let permissions = fs::metadata(state.join("key.pem")).unwrap().permissions();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&permissions) & 0o777, 0o600);
         let loaded = Certificate::load_or_make(&state, "localhost", localhost, now()).unwrap();
         assert_eq!(made.pem, loaded.pem);
         loaded.server_config().unwrap();
@@ -220,12 +212,6 @@ mod tests {
         }
         let error =
             Certificate::load_or_make(folder.path(), "localhost", "127.0.0.1".parse().unwrap(), now());
-        assert!(
-            error
-                .err()
-                .unwrap()
-                .to_string()
-                .contains("cert.pem holds no certificate")
-        );
+        assert!(error.err().unwrap().to_string().contains("cert.pem holds no certificate"));
     }
 }

@@ -1,5 +1,7 @@
 //! `/healthz`: the process serves. `/readyz`: it can tell who anybody is.
 
+use std::fmt::Write;
+
 use http::{HeaderValue, StatusCode};
 
 use super::answer::{self, Answer};
@@ -19,19 +21,14 @@ pub fn readyz(chain: &Chain) -> Answer {
     let mut ready = true;
     for (backend, loaded) in chain.loaded() {
         ready &= loaded;
-        lines += &if loaded {
-            format!("[+]{backend} ok\n")
-        } else {
-            format!("[-]{backend} failed: has not loaded its mappings yet\n")
-        };
+        let verdict = if loaded { "[+]" } else { "[-]" };
+        let words = if loaded { "ok" } else { "failed: has not loaded its mappings yet" };
+        let _ = writeln!(lines, "{verdict}{backend} {words}");
     }
     if ready {
         plain(StatusCode::OK, format!("{lines}ok\n"))
     } else {
-        plain(
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("{lines}readyz check failed\n"),
-        )
+        plain(StatusCode::SERVICE_UNAVAILABLE, format!("{lines}readyz check failed\n"))
     }
 }
 

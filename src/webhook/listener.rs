@@ -22,7 +22,7 @@ const MAX_CONNECTIONS: usize = 1024;
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request's head may take, the idle time before it included.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
 /// How often a quiet HTTP/2 connection is asked whether it lives, and how long it has to say so.
 const PING: Duration = Duration::from_secs(30);
 /// How many requests one HTTP/2 connection has under way at most. kube-apiserver opens one connection.
@@ -71,10 +71,7 @@ pub async fn serve<A, F>(
     // From here on connections are refused, so that a client turns to whoever listens next.
     drop(listener);
     if timeout(DRAIN, graceful.shutdown()).await.is_err() {
-        tracing::warn!(
-            seconds = DRAIN.as_secs(),
-            "requests were still under way at the end of the shutdown"
-        );
+        tracing::warn!(seconds = DRAIN.as_secs(), "requests were still under way at the end of the shutdown");
     }
 }
 
@@ -111,11 +108,7 @@ async fn converse<S, A, F>(
     F: Future<Output = Result<Answer, std::convert::Infallible>> + Send + 'static,
 {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEAD);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -124,9 +117,7 @@ async fn converse<S, A, F>(
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX));
     let service = service_fn(move |request| answer(request, client));
-    let connection = builder
-        .serve_connection(TokioIo::new(stream), service)
-        .into_owned();
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%client, %error, "a connection ended early");
     }

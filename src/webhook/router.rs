@@ -44,15 +44,13 @@ impl Router {
     /// `audiences` are those that tokens accepted here are meant for; with none, a review's are not looked at.
     #[must_use]
     pub const fn new(authenticator: Authenticator, audiences: Vec<String>, metrics: Metrics) -> Self {
-        Self {
-            authenticator,
-            audiences,
-            metrics,
-            reviews: AtomicU64::new(0),
-        }
+        Self { authenticator, audiences, metrics, reviews: AtomicU64::new(0) }
     }
 
-    /// Answers one request. Never fails: what goes wrong becomes an answer.
+    /// Answers one request.
+    ///
+    /// # Errors
+    /// None: what goes wrong becomes an answer. The type is what hyper asks for.
     pub async fn route<B>(
         self: Arc<Self>,
         request: Request<B>,
@@ -105,22 +103,14 @@ impl Router {
         let version = review.api_version;
         let served = self.served_audiences(&review.spec.audiences);
         let decision = match &served {
-            Some(_) => {
-                self.authenticator
-                    .authenticate(&review.spec.token, Timestamp::now())
-                    .await
-            }
+            Some(_) => self.authenticator.authenticate(&review.spec.token, Timestamp::now()).await,
             None => Decision::without_caller(Outcome::Denied(Denial::Audience)),
         };
         let id = self.reviews.fetch_add(1, Ordering::Relaxed);
         let duration = started.elapsed();
         self.metrics.decision(&decision.outcome, duration);
         telemetry::record(telemetry::Review { id, client, duration }, &decision);
-        Ok(answer::review(
-            version,
-            served.unwrap_or_default(),
-            &decision.outcome,
-        ))
+        Ok(answer::review(version, served.unwrap_or_default(), &decision.outcome))
     }
 
     /// Which of the audiences asked for are served here; `None` where some are asked for and none is served.
@@ -130,11 +120,8 @@ impl Router {
         if asked.is_empty() || self.audiences.is_empty() {
             return Some(Vec::new());
         }
-        let served: Vec<String> = asked
-            .iter()
-            .filter(|audience| self.audiences.contains(audience))
-            .cloned()
-            .collect();
+        let served: Vec<String> =
+            asked.iter().filter(|audience| self.audiences.contains(audience)).cloned().collect();
         (!served.is_empty()).then_some(served)
     }
 
@@ -158,11 +145,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let is_json = request.headers().get(CONTENT_TYPE).is_none_or(|content_type| {
-        let essence = content_type
-            .as_bytes()
-            .split(|byte| *byte == b';')
-            .next()
-            .unwrap_or_default();
+        let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
         essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
     });
     if !is_json {
@@ -172,10 +155,7 @@ where
         ));
     }
     let too_large = || {
-        answer::failure(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("a TokenReview has at most {MAX_BODY} bytes"),
-        )
+        answer::failure(StatusCode::PAYLOAD_TOO_LARGE, format!("a TokenReview has at most {MAX_BODY} bytes"))
     };
     if request.body().size_hint().lower() > MAX_BODY as u64 {
         return Err(too_large());

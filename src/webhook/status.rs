@@ -12,7 +12,8 @@ pub struct Status {
     api_version: &'static str,
     kind: &'static str,
     metadata: Metadata,
-    status: &'static str,
+    #[serde(rename = "status")]
+    outcome: &'static str,
     message: String,
     reason: &'static str,
     code: u16,
@@ -41,7 +42,7 @@ impl Status {
             api_version: "v1",
             kind: "Status",
             metadata: Metadata {},
-            status: "Failure",
+            outcome: "Failure",
             message: message.into(),
             reason,
             code: code.as_u16(),

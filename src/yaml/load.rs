@@ -20,11 +20,7 @@ impl Limits {
     #[must_use]
     pub const fn for_bytes(bytes: usize) -> Self {
         // Two bytes are the least that a value takes, so that no text without aliases meets the last limit.
-        Self {
-            bytes,
-            depth: 16,
-            nodes: bytes / 2 + 16,
-        }
+        Self { bytes, depth: 16, nodes: bytes / 2 + 16 }
     }
 }
 
@@ -55,19 +51,10 @@ pub fn parse(text: &str, limits: Limits) -> Result<Option<Node>, YamlError> {
     let start = Position { line: 1, column: 1 };
     if text.len() > limits.bytes {
         let message = format!("longer than {} bytes", limits.bytes);
-        return Err(YamlError {
-            position: start,
-            message,
-            advice: "",
-        });
+        return Err(YamlError { position: start, message, advice: "" });
     }
-    let mut loader = Loader {
-        parser: Parser::new_from_str(text),
-        text,
-        limits,
-        nodes: 0,
-        anchors: HashMap::new(),
-    };
+    let mut loader =
+        Loader { parser: Parser::new_from_str(text), text, limits, nodes: 0, anchors: HashMap::new() };
     let mut document = None;
     loop {
         let (event, span) = loader.next()?;
@@ -122,14 +109,7 @@ impl<'a> Loader<'a> {
             Event::Scalar(text, style, anchor, _tag) => {
                 let null =
                     style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-                (
-                    if null {
-                        Value::Null
-                    } else {
-                        Value::Scalar(text.into())
-                    },
-                    anchor,
-                )
+                (if null { Value::Null } else { Value::Scalar(text.into()) }, anchor)
             }
             Event::SequenceStart(anchor, _tag) => {
                 let mut items = Vec::new();
@@ -161,20 +141,13 @@ impl<'a> Loader<'a> {
                 };
                 let (node, nodes) = (node.value.clone(), *nodes);
                 self.spend(nodes, span)?;
-                return Ok(Node {
-                    value: node,
-                    span: position,
-                });
+                return Ok(Node { value: node, span: position });
             }
             _ => return Err(error(span.start, "a value is missing", "")),
         };
-        let node = Node {
-            value,
-            span: position,
-        };
+        let node = Node { value, span: position };
         if anchor != 0 {
-            self.anchors
-                .insert(anchor, (node.clone(), self.nodes - before + 1));
+            self.anchors.insert(anchor, (node.clone(), self.nodes - before + 1));
         }
         Ok(node)
     }
@@ -224,9 +197,8 @@ fn merge(fields: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
     if !fields.iter().any(|(key, _)| key.as_str() == Some("<<")) {
         return fields;
     }
-    let (merges, mut own): (Vec<_>, Vec<_>) = fields
-        .into_iter()
-        .partition(|(key, _)| key.as_str() == Some("<<"));
+    let (merges, mut own): (Vec<_>, Vec<_>) =
+        fields.into_iter().partition(|(key, _)| key.as_str() == Some("<<"));
     for (_, merged) in merges {
         let sources = match merged.value {
             Value::Sequence(items) => items,
@@ -247,18 +219,11 @@ fn merge(fields: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
 }
 
 fn position(marker: Marker) -> Position {
-    Position {
-        line: marker.line(),
-        column: marker.col() + 1,
-    }
+    Position { line: marker.line(), column: marker.col() + 1 }
 }
 
 fn error(marker: Marker, message: &str, advice: &'static str) -> YamlError {
-    YamlError {
-        position: position(marker),
-        message: message.to_owned(),
-        advice,
-    }
+    YamlError { position: position(marker), message: message.to_owned(), advice }
 }
 
 #[cfg(test)]
@@ -273,14 +238,10 @@ mod tests {
 
     #[test]
     fn scalars_keep_their_text_and_their_place() {
-        let node = load("a: 000000000012\nb:\n  - yes\n  - 0x1f\n  - 'null'\n  - null\n")
-            .unwrap()
-            .unwrap();
+        let node = load("a: 000000000012\nb:\n  - yes\n  - 0x1f\n  - 'null'\n  - null\n").unwrap().unwrap();
         assert_eq!(node.get("a").and_then(Node::as_str), Some("000000000012"));
         assert_eq!(node.get("a").unwrap().span, Position { line: 1, column: 4 });
-        let Value::Sequence(items) = &node.get("b").unwrap().value else {
-            panic!("no list")
-        };
+        let Value::Sequence(items) = &node.get("b").unwrap().value else { panic!("no list") };
         let texts: Vec<Option<&str>> = items.iter().map(Node::as_str).collect();
         assert_eq!(texts, [Some("yes"), Some("0x1f"), Some("null"), None]);
         assert_eq!(items[1].span, Position { line: 4, column: 5 });
@@ -289,19 +250,14 @@ mod tests {
     #[test]
     fn nothing_is_no_document_or_null() {
         for text in ["", "   ", "# comment\n"] {
-            assert!(
-                load(text).unwrap().is_none_or(|node| node.value == Value::Null),
-                "{text:?}"
-            );
+            assert!(load(text).unwrap().is_none_or(|node| node.value == Value::Null), "{text:?}");
         }
     }
 
     #[test]
     fn aliases_and_merge_keys_work_and_bombs_do_not() {
         let text = "- &base {username: a, groups: [x]}\n- {<<: *base, username: b}\n- *base\n";
-        let Value::Sequence(items) = load(text).unwrap().unwrap().value else {
-            panic!("no list")
-        };
+        let Value::Sequence(items) = load(text).unwrap().unwrap().value else { panic!("no list") };
         assert_eq!(items[1].get("username").and_then(Node::as_str), Some("b"));
         assert_eq!(items[1].get("groups"), items[0].get("groups"));
         assert_eq!(items[2].value, items[0].value);
@@ -309,10 +265,8 @@ mod tests {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
             let before = level - 1;
-            bomb += &format!(
-                "a{level}: &a{level} [{}]\n",
-                vec![format!("*a{before}"); 9].join(", ")
-            );
+            let aliases = vec![format!("*a{before}"); 9].join(", ");
+            bomb = format!("{bomb}a{level}: &a{level} [{aliases}]\n");
         }
         assert_eq!(load(&bomb).unwrap_err().message, "more values than are taken");
         assert!(load("&a [*a]").is_err(), "a value inside itself");

@@ -41,31 +41,19 @@ impl Node {
     /// The text of a scalar.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
-        if let Value::Scalar(text) = &self.value {
-            Some(text)
-        } else {
-            None
-        }
+        if let Value::Scalar(text) = &self.value { Some(text) } else { None }
     }
 
     /// The fields of a mapping.
     #[must_use]
     pub fn as_mapping(&self) -> Option<&[(Self, Self)]> {
-        if let Value::Mapping(fields) = &self.value {
-            Some(fields)
-        } else {
-            None
-        }
+        if let Value::Mapping(fields) = &self.value { Some(fields) } else { None }
     }
 
     /// The value of the last field with exactly this key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Self> {
-        self.as_mapping()?
-            .iter()
-            .rev()
-            .find(|(name, _)| name.as_str() == Some(key))
-            .map(|(_, value)| value)
+        self.as_mapping()?.iter().rev().find(|(name, _)| name.as_str() == Some(key)).map(|(_, value)| value)
     }
 
     /// What it is, for messages.

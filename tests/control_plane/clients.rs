@@ -70,23 +70,11 @@ impl Program {
                 command
             }
         };
-        command
-            .env_clear()
-            .envs(credentials.env())
-            .env("PATH", std::env::var_os("PATH").unwrap());
-        command
-            .env("HOME", home)
-            .env("AWS_REGION", REGION)
-            .env("AWS_DEFAULT_REGION", REGION);
-        command
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_STS_REGIONAL_ENDPOINTS", "regional");
+        command.env_clear().envs(credentials.env()).env("PATH", std::env::var_os("PATH").unwrap());
+        command.env("HOME", home).env("AWS_REGION", REGION).env("AWS_DEFAULT_REGION", REGION);
+        command.env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_STS_REGIONAL_ENDPOINTS", "regional");
         let output = command.output().unwrap();
-        assert!(
-            output.status.success(),
-            "{self:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{self:?}: {}", String::from_utf8_lossy(&output.stderr));
         let stdout = String::from_utf8(output.stdout).unwrap();
         match serde_json::from_str::<Value>(&stdout) {
             Ok(credential) => credential["status"]["token"].as_str().unwrap().to_owned(),
@@ -103,33 +91,18 @@ async fn whoami_with_the_tokens_of_every_client_in_both_versions() {
         let role = cluster.principals.role(ACCOUNT, "Admin", "alice@example.com");
         let user = cluster.principals.user(ACCOUNT, "bob");
         for program in Program::ALL {
-            let me = cluster
-                .whoami(&program.token(&cluster, &role, home.path()))
-                .await
-                .unwrap();
-            assert_eq!(
-                me["username"], "admin:alice-example.com",
-                "{program:?} {version:?}"
-            );
+            let me = cluster.whoami(&program.token(&cluster, &role, home.path())).await.unwrap();
+            assert_eq!(me["username"], "admin:alice-example.com", "{program:?} {version:?}");
             assert_eq!(me["groups"], json!(["system:masters", "system:authenticated"]));
             let arn = "arn:aws:sts::111122223333:assumed-role/Admin/alice@example.com";
             assert_eq!(me["extra"]["arn"], json!([arn]));
-            assert_eq!(
-                me["extra"]["canonicalArn"],
-                json!(["arn:aws:iam::111122223333:role/Admin"])
-            );
+            assert_eq!(me["extra"]["canonicalArn"], json!(["arn:aws:iam::111122223333:role/Admin"]));
             assert!(
-                me["uid"]
-                    .as_str()
-                    .unwrap()
-                    .starts_with("aws-iam-authenticator:111122223333:AROA"),
+                me["uid"].as_str().unwrap().starts_with("aws-iam-authenticator:111122223333:AROA"),
                 "{me}"
             );
 
-            let me = cluster
-                .whoami(&program.token(&cluster, &user, home.path()))
-                .await
-                .unwrap();
+            let me = cluster.whoami(&program.token(&cluster, &user, home.path())).await.unwrap();
             assert_eq!(me["username"], "bob", "{program:?} {version:?}");
             println!("{version:?}: {program:?}: admin:alice-example.com and bob");
         }
@@ -151,11 +124,7 @@ async fn kubectl_runs_arngate_as_its_credential_plugin() {
             api_version: format!("client.authentication.k8s.io/{api_version}"),
         };
         let kubeconfig = cluster.control_plane.kubeconfig_with_exec(&plugin).unwrap();
-        assert_eq!(
-            cluster.whoami_by(kubeconfig).await.unwrap()["username"],
-            "bob",
-            "{api_version}"
-        );
+        assert_eq!(cluster.whoami_by(kubeconfig).await.unwrap()["username"], "bob", "{api_version}");
     }
 }
 
@@ -167,36 +136,15 @@ async fn rbac_through_a_mapped_group_allows_and_forbids_in_both_versions() {
         let admin = plane.admin_kubeconfig().to_owned();
         for args in [
             &["create", "namespace", "shop"][..],
-            &[
-                "create",
-                "role",
-                "reader",
-                "-n",
-                "shop",
-                "--verb=get,list",
-                "--resource=configmaps",
-            ],
-            &[
-                "create",
-                "rolebinding",
-                "readers",
-                "-n",
-                "shop",
-                "--role=reader",
-                "--group=developers",
-            ],
+            &["create", "role", "reader", "-n", "shop", "--verb=get,list", "--resource=configmaps"],
+            &["create", "rolebinding", "readers", "-n", "shop", "--role=reader", "--group=developers"],
         ] {
             let output = plane.kubectl(&admin, args).await.unwrap();
             assert!(output.success(), "{args:?}: {}", output.stderr);
         }
         let developer = cluster.principals.role(ACCOUNT, "Developer", "dora");
-        let kubeconfig = plane
-            .kubeconfig_with_token(&crate::support::token(&developer))
-            .unwrap();
-        let allowed = plane
-            .kubectl(&kubeconfig, &["get", "configmaps", "-n", "shop"])
-            .await
-            .unwrap();
+        let kubeconfig = plane.kubeconfig_with_token(&crate::support::token(&developer)).unwrap();
+        let allowed = plane.kubectl(&kubeconfig, &["get", "configmaps", "-n", "shop"]).await.unwrap();
         assert!(allowed.success(), "{}", allowed.stderr);
         for args in [
             &["get", "configmaps", "-n", "kube-system"][..],
@@ -210,11 +158,7 @@ async fn rbac_through_a_mapped_group_allows_and_forbids_in_both_versions() {
                 "{}",
                 forbidden.stderr
             );
-            assert!(
-                forbidden.stderr.contains("developer:dora"),
-                "{}",
-                forbidden.stderr
-            );
+            assert!(forbidden.stderr.contains("developer:dora"), "{}", forbidden.stderr);
         }
     }
 }

@@ -61,18 +61,10 @@ impl Cluster {
             .arg("--kubeconfig", control_plane.admin_kubeconfig().to_str().unwrap())
             .start();
         let ready = server.client().get(server.at("/readyz")).send().await.unwrap();
-        assert_eq!(
-            ready.status(),
-            503,
-            "nothing is loaded before there is an API server"
-        );
+        assert_eq!(ready.status(), 503, "nothing is loaded before there is an API server");
 
         let kubeconfig = server.path("webhook.kubeconfig");
-        control_plane.set_webhook(Some(Webhook {
-            kubeconfig,
-            version,
-            cache_ttl: Duration::ZERO,
-        }));
+        control_plane.set_webhook(Some(Webhook { kubeconfig, version, cache_ttl: Duration::ZERO }));
         control_plane.start().await.unwrap();
         let cluster = Self {
             server,
@@ -82,9 +74,7 @@ impl Cluster {
             started: Timestamp::now(),
             tokens: AtomicI64::new(0),
         };
-        cluster
-            .write_aws_auth(&[("mapRoles", MAP_ROLES), ("mapUsers", MAP_USERS)])
-            .await;
+        cluster.write_aws_auth(&[("mapRoles", MAP_ROLES), ("mapUsers", MAP_USERS)]).await;
         cluster.server.wait_until_ready().await;
         cluster
     }
@@ -92,32 +82,22 @@ impl Cluster {
     /// The API server as its administrator sees it.
     pub(crate) async fn api(&self) -> Api<ConfigMap> {
         let kubeconfig = Kubeconfig::read_from(self.control_plane.admin_kubeconfig()).unwrap();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .unwrap();
+        let config =
+            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
         Api::namespaced(Client::try_from(config).unwrap(), "kube-system")
     }
 
     /// Makes aws-auth hold exactly this.
     pub(crate) async fn write_aws_auth(&self, data: &[(&str, &str)]) {
-        let data: BTreeMap<String, String> = data
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
+        let data: BTreeMap<String, String> =
+            data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let object = ConfigMap {
-            metadata: ObjectMeta {
-                name: Some("aws-auth".to_owned()),
-                ..ObjectMeta::default()
-            },
+            metadata: ObjectMeta { name: Some("aws-auth".to_owned()), ..ObjectMeta::default() },
             data: Some(data),
             ..ConfigMap::default()
         };
         let params = PatchParams::apply("test").force();
-        self.api()
-            .await
-            .patch("aws-auth", &params, &Patch::Apply(object))
-            .await
-            .unwrap();
+        self.api().await.patch("aws-auth", &params, &Patch::Apply(object)).await.unwrap();
     }
 
     /// A token that nobody has seen before. Two that are signed in one second are one token, and kube-apiserver
@@ -137,11 +117,8 @@ impl Cluster {
 
     /// `kubectl auth whoami` by a kubeconfig.
     pub(crate) async fn whoami_by(&self, kubeconfig: PathBuf) -> Result<Value, String> {
-        let output = self
-            .control_plane
-            .kubectl(&kubeconfig, &["auth", "whoami", "-o", "json"])
-            .await
-            .unwrap();
+        let output =
+            self.control_plane.kubectl(&kubeconfig, &["auth", "whoami", "-o", "json"]).await.unwrap();
         if output.success() {
             let review: Value = serde_json::from_str(&output.stdout).unwrap();
             Ok(review["status"]["userInfo"].clone())
@@ -152,9 +129,6 @@ impl Cluster {
 
     /// The last audit record's reason.
     pub(crate) fn last_reason(&self) -> String {
-        self.server.audit().last().unwrap()["reason"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        self.server.audit().last().unwrap()["reason"].as_str().unwrap().to_owned()
     }
 }

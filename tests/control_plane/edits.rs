@@ -30,10 +30,7 @@ pub(crate) async fn until(
         if answer.body["status"]["authenticated"] == Value::Bool(let_in) {
             return written.elapsed();
         }
-        assert!(
-            written.elapsed() < Duration::from_secs(20),
-            "no effect: {answer:?}"
-        );
+        assert!(written.elapsed() < Duration::from_secs(20), "no effect: {answer:?}");
     }
 }
 
@@ -45,18 +42,11 @@ async fn an_edit_takes_effect_within_a_second() {
     let mut times = Vec::new();
     for _ in 0..5 {
         let with_carol = format!("{MAP_USERS}{CAROL}");
-        cluster
-            .write_aws_auth(&[("mapRoles", MAP_ROLES), ("mapUsers", &with_carol)])
-            .await;
+        cluster.write_aws_auth(&[("mapRoles", MAP_ROLES), ("mapUsers", &with_carol)]).await;
         times.push(until(&cluster, &carol, true, Instant::now()).await);
-        assert_eq!(
-            cluster.whoami(&cluster.fresh_token(&carol)).await.unwrap()["username"],
-            "carol"
-        );
+        assert_eq!(cluster.whoami(&cluster.fresh_token(&carol)).await.unwrap()["username"], "carol");
 
-        cluster
-            .write_aws_auth(&[("mapRoles", MAP_ROLES), ("mapUsers", MAP_USERS)])
-            .await;
+        cluster.write_aws_auth(&[("mapRoles", MAP_ROLES), ("mapUsers", MAP_USERS)]).await;
         times.push(until(&cluster, &carol, false, Instant::now()).await);
         assert!(
             cluster.whoami(&cluster.fresh_token(&carol)).await.is_err(),
@@ -64,10 +54,7 @@ async fn an_edit_takes_effect_within_a_second() {
         );
     }
     println!("from the write's answer to its effect: {times:.1?}");
-    assert!(
-        times.iter().all(|time| *time < Duration::from_secs(1)),
-        "{times:?}"
-    );
+    assert!(times.iter().all(|time| *time < Duration::from_secs(1)), "{times:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,44 +63,25 @@ async fn a_broken_edit_takes_nobodys_access_and_is_told() {
     let admin = cluster.principals.role(ACCOUNT, "Admin", "alice");
     let bob = cluster.principals.user(ACCOUNT, "bob");
     for (name, roles, told) in [
-        (
-            "a tab",
-            MAP_ROLES.replace("  username: developer", "\tusername: developer"),
-            "tab",
-        ),
+        ("a tab", MAP_ROLES.replace("  username: developer", "\tusername: developer"), "tab"),
         (
             "an unclosed bracket",
             MAP_ROLES.replacen("\n  - system:masters", " [system:masters", 1),
             "cannot be read",
         ),
-        (
-            "a map where a list belongs",
-            MAP_ROLES.replace("- rolearn", "  rolearn"),
-            "mapRoles",
-        ),
-        (
-            "an entry without ARN",
-            MAP_ROLES.replacen("rolearn: arn", "role: arn", 1),
-            "has no rolearn",
-        ),
+        ("a map where a list belongs", MAP_ROLES.replace("- rolearn", "  rolearn"), "mapRoles"),
+        ("an entry without ARN", MAP_ROLES.replacen("rolearn: arn", "role: arn", 1), "has no rolearn"),
     ] {
         let before = cluster.server.log_lines().len();
-        cluster
-            .write_aws_auth(&[("mapRoles", &roles), ("mapUsers", MAP_USERS)])
-            .await;
+        cluster.write_aws_auth(&[("mapRoles", &roles), ("mapUsers", MAP_USERS)]).await;
         let deadline = Instant::now() + Duration::from_secs(10);
-        while !cluster.server.log_lines()[before..]
-            .iter()
-            .any(|line| line["message"] == "aws-auth loaded")
-        {
+        while !cluster.server.log_lines()[before..].iter().any(|line| line["message"] == "aws-auth loaded") {
             assert!(Instant::now() < deadline, "{name} is not seen");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let lines = cluster.server.log_lines();
         assert!(
-            lines[before..]
-                .iter()
-                .any(|line| line["diagnostic"].to_string().contains(told)),
+            lines[before..].iter().any(|line| line["diagnostic"].to_string().contains(told)),
             "{name}: {lines:#?}"
         );
         if name != "an entry without ARN" {
@@ -123,14 +91,8 @@ async fn a_broken_edit_takes_nobodys_access_and_is_told() {
                 "{name}"
             );
         }
-        assert_eq!(
-            cluster.whoami(&cluster.fresh_token(&bob)).await.unwrap()["username"],
-            "bob",
-            "{name}"
-        );
-        cluster
-            .write_aws_auth(&[("mapRoles", MAP_ROLES), ("mapUsers", MAP_USERS)])
-            .await;
+        assert_eq!(cluster.whoami(&cluster.fresh_token(&bob)).await.unwrap()["username"], "bob", "{name}");
+        cluster.write_aws_auth(&[("mapRoles", MAP_ROLES), ("mapUsers", MAP_USERS)]).await;
         until(&cluster, &admin, true, Instant::now()).await;
     }
 }
@@ -140,20 +102,9 @@ async fn deleting_aws_auth_empties_the_index_and_making_it_anew_fills_it() {
     let cluster = Cluster::start(VERSIONS[0]).await;
     let bob = cluster.principals.user(ACCOUNT, "bob");
     assert!(cluster.whoami(&cluster.fresh_token(&bob)).await.is_ok());
-    cluster
-        .api()
-        .await
-        .delete("aws-auth", &kube::api::DeleteParams::default())
-        .await
-        .unwrap();
+    cluster.api().await.delete("aws-auth", &kube::api::DeleteParams::default()).await.unwrap();
     until(&cluster, &bob, false, Instant::now()).await;
-    let ready = cluster
-        .server
-        .client()
-        .get(cluster.server.at("/readyz"))
-        .send()
-        .await
-        .unwrap();
+    let ready = cluster.server.client().get(cluster.server.at("/readyz")).send().await.unwrap();
     assert_eq!(ready.status(), 200, "that there is none is loaded too");
     cluster.write_aws_auth(&[("mapUsers", MAP_USERS)]).await;
     until(&cluster, &bob, true, Instant::now()).await;

@@ -23,15 +23,9 @@ async fn kube_apiserver_tries_again_where_there_was_no_verdict() {
             let me = cluster.whoami(&cluster.fresh_token(&bob)).await.unwrap();
             assert_eq!(me["username"], "bob");
             let audit = cluster.server.audit();
-            let reasons: Vec<&str> = audit[before..]
-                .iter()
-                .map(|record| record["reason"].as_str().unwrap())
-                .collect();
-            assert_eq!(
-                reasons[..3],
-                [reason, reason, "mapped"],
-                "{version:?} {fault:?}: {reasons:?}"
-            );
+            let reasons: Vec<&str> =
+                audit[before..].iter().map(|record| record["reason"].as_str().unwrap()).collect();
+            assert_eq!(reasons[..3], [reason, reason, "mapped"], "{version:?} {fault:?}: {reasons:?}");
             println!("{version:?}: {reason} twice, then bob");
         }
     }

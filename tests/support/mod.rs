@@ -27,11 +27,7 @@ pub const ACCOUNT: &str = "111122223333";
 /// An STS emulator with a role, a user, and whoever a test adds.
 pub async fn emulator() -> (Emulator, Principals) {
     let principals = Principals::new();
-    let emulator = Emulator::builder()
-        .principals(principals.clone())
-        .start()
-        .await
-        .unwrap();
+    let emulator = Emulator::builder().principals(principals.clone()).start().await.unwrap();
     (emulator, principals)
 }
 
@@ -50,26 +46,17 @@ pub fn token_for(credentials: &Credentials, cluster_id: &str, time: Timestamp) -
         "lab",
     );
     let cluster_id: ClusterId = cluster_id.parse().unwrap();
-    presign(
-        &credentials,
-        &cluster_id,
-        &Endpoint::regional(REGION).unwrap(),
-        time,
-    )
-    .unwrap()
-    .expose()
-    .to_owned()
+    presign(&credentials, &cluster_id, &Endpoint::regional(REGION).unwrap(), time)
+        .unwrap()
+        .expose()
+        .to_owned()
 }
 
 /// A command of the binary under test that sees no AWS or proxy setting of whoever runs the tests.
 pub fn arngate() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_arngate"));
-    command
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .stdin(Stdio::null());
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("AWS_EC2_METADATA_DISABLED", "true").stdin(Stdio::null());
     command
 }
 
@@ -103,12 +90,7 @@ impl Setup {
             state.display(),
             kubeconfig.display(),
         );
-        Self {
-            folder,
-            config,
-            args: Vec::new(),
-            env: Vec::new(),
-        }
+        Self { folder, config, args: Vec::new(), env: Vec::new() }
     }
 
     pub fn arg(mut self, flag: &str, value: &str) -> Self {
@@ -127,36 +109,19 @@ impl Setup {
 
     /// Starts it, and waits until it listens.
     pub fn start(self) -> Server {
-        let Self {
-            folder,
-            config,
-            args,
-            env,
-        } = self;
+        let Self { folder, config, args, env } = self;
         let file = folder.path().join("config.yaml");
         fs::write(&file, config).unwrap();
         let log = folder.path().join("log");
         let child = spawn(&file, &args, &env, &log);
-        let mut server = Server {
-            child,
-            folder,
-            args,
-            env,
-            log,
-            url: String::new(),
-            health: String::new(),
-        };
+        let mut server = Server { child, folder, args, env, log, url: String::new(), health: String::new() };
         server.wait_until_it_listens();
         server
     }
 }
 
 fn spawn(file: &Path, args: &[String], env: &[(String, String)], log: &Path) -> Child {
-    let log = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(log)
-        .unwrap();
+    let log = fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
     arngate()
         .args(["server", "-l", "json", "-v", "trace", "-c"])
         .arg(file)
@@ -183,32 +148,16 @@ pub struct Server {
 
 impl Server {
     fn wait_until_it_listens(&mut self) {
-        let lines_before = self
-            .log_lines()
-            .iter()
-            .filter(|line| line["message"] == "stopped")
-            .count();
+        let lines_before = self.log_lines().iter().filter(|line| line["message"] == "stopped").count();
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let lines = self.log_lines();
-            let last = |message: &str| {
-                lines
-                    .iter()
-                    .rev()
-                    .find(|line| line["message"] == message)
-                    .cloned()
-            };
+            let last = |message: &str| lines.iter().rev().find(|line| line["message"] == message).cloned();
             let starts = lines.iter().filter(|line| line["message"] == "listening").count();
             if let (Some(listening), true) = (last("listening"), starts > lines_before) {
-                self.url = listening["url"].as_str().unwrap().to_owned();
+                self.url = listening["url"].as_str().map(str::to_owned).unwrap();
                 if let Some(health) = last("health checks") {
-                    let port = health["address"]
-                        .as_str()
-                        .unwrap()
-                        .rsplit(':')
-                        .next()
-                        .unwrap()
-                        .to_owned();
+                    let port = health["address"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
                     self.health = format!("http://127.0.0.1:{port}/healthz");
                 }
                 return;
@@ -216,11 +165,7 @@ impl Server {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("arngate ended with {status}:\n{}", self.log_text());
             }
-            assert!(
-                Instant::now() < deadline,
-                "arngate does not listen:\n{}",
-                self.log_text()
-            );
+            assert!(Instant::now() < deadline, "arngate does not listen:\n{}", self.log_text());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -249,10 +194,7 @@ impl Server {
 
     /// The audit records so far.
     pub fn audit(&self) -> Vec<Value> {
-        self.log_lines()
-            .into_iter()
-            .filter(|line| line["target"] == "arngate::audit")
-            .collect()
+        self.log_lines().into_iter().filter(|line| line["target"] == "arngate::audit").collect()
     }
 
     /// A client that trusts this server's certificate and nobody else's.
@@ -263,10 +205,7 @@ impl Server {
     pub fn client_builder(&self) -> reqwest::ClientBuilder {
         let pem = fs::read(self.path("state/cert.pem")).unwrap();
         let certificate = reqwest::Certificate::from_pem(&pem).unwrap();
-        reqwest::Client::builder()
-            .tls_certs_only([certificate])
-            .no_proxy()
-            .timeout(Duration::from_secs(30))
+        reqwest::Client::builder().tls_certs_only([certificate]).no_proxy().timeout(Duration::from_secs(30))
     }
 
     /// Where another path of the same server is.
@@ -283,27 +222,13 @@ impl Server {
     }
 
     pub async fn metrics(&self) -> String {
-        self.client()
-            .get(self.at("/metrics"))
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap()
+        self.client().get(self.at("/metrics")).send().await.unwrap().text().await.unwrap()
     }
 
     pub async fn wait_until_ready(&self) {
         let deadline = Instant::now() + Duration::from_secs(20);
         let client = self.client();
-        while !client
-            .get(self.at("/readyz"))
-            .send()
-            .await
-            .unwrap()
-            .status()
-            .is_success()
-        {
+        while !client.get(self.at("/readyz")).send().await.unwrap().status().is_success() {
             assert!(Instant::now() < deadline, "not ready:\n{}", self.log_text());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -311,10 +236,8 @@ impl Server {
 
     /// Sends a signal, by name.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([&format!("-{name}"), &self.child.id().to_string()])
-            .status()
-            .unwrap();
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
@@ -325,11 +248,7 @@ impl Server {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(
-                Instant::now() < deadline,
-                "arngate does not end:\n{}",
-                self.log_text()
-            );
+            assert!(Instant::now() < deadline, "arngate does not end:\n{}", self.log_text());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -338,15 +257,7 @@ impl Server {
     pub fn restart(&mut self) {
         self.signal("TERM");
         assert!(self.wait().success());
-        let port = self
-            .url
-            .rsplit(':')
-            .next()
-            .unwrap()
-            .split('/')
-            .next()
-            .unwrap()
-            .to_owned();
+        let port = self.url.rsplit(':').next().unwrap().split('/').next().unwrap().to_owned();
         let mut args = self.args.clone();
         args.extend(["--port".to_owned(), port]);
         self.child = spawn(&self.path("config.yaml"), &args, &self.env, &self.log);
@@ -405,28 +316,18 @@ impl Answer {
 
 /// Posts JSON.
 pub async fn post(client: &reqwest::Client, url: &str, body: &Value) -> Answer {
-    let request = client
-        .post(url)
-        .header("content-type", "application/json")
-        .body(body.to_string());
+    let request = client.post(url).header("content-type", "application/json").body(body.to_string());
     answer(request.send().await.unwrap()).await
 }
 
 /// Reads an answer.
 pub async fn answer(response: reqwest::Response) -> Answer {
     let code = response.status().as_u16();
-    let retry_after = response
-        .headers()
-        .get("retry-after")
-        .map(|value| value.to_str().unwrap().to_owned());
+    let retry_after = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
     let bytes = response.bytes().await.unwrap();
     let body = serde_json::from_slice(&bytes)
         .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&bytes).into_owned()));
-    Answer {
-        code,
-        retry_after,
-        body,
-    }
+    Answer { code, retry_after, body }
 }
 
 /// What a finished command printed.

@@ -28,25 +28,15 @@ pub(super) async fn start(
     let client = admin_client(options.certificates)?;
     let mut args = arguments(options);
     args.extend(options.webhook.into_iter().flat_map(webhook_arguments));
-    let mut apiserver = Process::start(
-        "kube-apiserver",
-        &assets.kube_apiserver(),
-        &args,
-        directory,
-        options.log,
-    )?;
+    let mut apiserver =
+        Process::start("kube-apiserver", &assets.kube_apiserver(), &args, directory, options.log)?;
     let readyz = format!("https://127.0.0.1:{}/readyz", options.port);
     readiness::wait(&mut apiserver, &client, &readyz, READY_WITHIN).await?;
     Ok(apiserver)
 }
 
 fn arguments(options: &Options<'_>) -> Vec<String> {
-    let &Options {
-        port,
-        etcd_port,
-        certificates,
-        ..
-    } = options;
+    let &Options { port, etcd_port, certificates, .. } = options;
     let file = |flag: &str, path: &Path| format!("{flag}={}", path.display());
     vec![
         format!("--etcd-servers=http://127.0.0.1:{etcd_port}"),
@@ -62,14 +52,8 @@ fn arguments(options: &Options<'_>) -> Vec<String> {
         file("--client-ca-file", &certificates.ca),
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-        file(
-            "--service-account-signing-key-file",
-            &certificates.service_account_key,
-        ),
-        file(
-            "--service-account-key-file",
-            &certificates.service_account_public_key,
-        ),
+        file("--service-account-signing-key-file", &certificates.service_account_key),
+        file("--service-account-key-file", &certificates.service_account_public_key),
         "--authorization-mode=Node,RBAC".to_owned(),
         // Whoever is not authenticated shall see that, not be somebody else.
         "--anonymous-auth=false".to_owned(),
@@ -87,15 +71,9 @@ fn webhook_arguments(webhook: &Webhook) -> [String; 3] {
         WebhookVersion::V1beta1 => "v1beta1",
     };
     [
-        format!(
-            "--authentication-token-webhook-config-file={}",
-            webhook.kubeconfig.display()
-        ),
+        format!("--authentication-token-webhook-config-file={}", webhook.kubeconfig.display()),
         format!("--authentication-token-webhook-version={version}"),
-        format!(
-            "--authentication-token-webhook-cache-ttl={}ms",
-            webhook.cache_ttl.as_millis()
-        ),
+        format!("--authentication-token-webhook-cache-ttl={}ms", webhook.cache_ttl.as_millis()),
     ]
 }
 
@@ -105,8 +83,5 @@ fn admin_client(certificates: &Certificates) -> Result<reqwest::Client, Error> {
     let mut identity = read(&certificates.admin)?;
     identity.extend(read(&certificates.admin_key)?);
     let identity = reqwest::Identity::from_pem(&identity)?;
-    Ok(readiness::client()
-        .tls_certs_only([ca])
-        .identity(identity)
-        .build()?)
+    Ok(readiness::client().tls_certs_only([ca]).identity(identity).build()?)
 }

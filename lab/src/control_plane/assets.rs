@@ -22,22 +22,14 @@ impl Assets {
     /// If etcd, kube-apiserver or kubectl are missing.
     pub fn locate() -> Result<Self, Error> {
         let built = directory_in("ARNGATE_ASSETS").unwrap_or_else(|| {
-            Path::new(env!("CARGO_MANIFEST_DIR"))
-                .with_file_name("target")
-                .join("control-plane")
+            Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("control-plane")
         });
-        let built = Self {
-            control_plane: built.join("bin"),
-            built,
-        };
+        let built = Self { control_plane: built.join("bin"), built };
         let Some(missing) = built.missing() else {
             return Ok(built);
         };
         if let Some(control_plane) = directory_in("KUBEBUILDER_ASSETS") {
-            let given = Self {
-                control_plane,
-                ..built
-            };
+            let given = Self { control_plane, ..built };
             if given.missing().is_none() {
                 return Ok(given);
             }
@@ -46,9 +38,7 @@ impl Assets {
     }
 
     fn missing(&self) -> Option<PathBuf> {
-        [self.etcd(), self.kube_apiserver(), self.kubectl()]
-            .into_iter()
-            .find(|file| !file.is_file())
+        [self.etcd(), self.kube_apiserver(), self.kubectl()].into_iter().find(|file| !file.is_file())
     }
 
     /// etcd.

@@ -54,18 +54,14 @@ fn authority() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "arngate-lab control plane");
+    params.distinguished_name.push(DnType::CommonName, "arngate-lab control plane");
     params
 }
 
 fn server_params() -> Result<CertificateParams, rcgen::Error> {
     let names = ["127.0.0.1", "localhost", "kubernetes.default.svc"];
     let mut params = CertificateParams::new(names.map(String::from))?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "kube-apiserver");
+    params.distinguished_name.push(DnType::CommonName, "kube-apiserver");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     Ok(params)
@@ -74,12 +70,8 @@ fn server_params() -> Result<CertificateParams, rcgen::Error> {
 fn admin_params() -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(Vec::new())?;
     // kube-apiserver reads the user from CN and its groups from O.
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "arngate-lab-admin");
-    params
-        .distinguished_name
-        .push(DnType::OrganizationName, "system:masters");
+    params.distinguished_name.push(DnType::CommonName, "arngate-lab-admin");
+    params.distinguished_name.push(DnType::OrganizationName, "system:masters");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
     Ok(params)

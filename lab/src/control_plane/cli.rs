@@ -18,12 +18,7 @@ pub struct Args {
     webhook_version: WebhookVersion,
 
     /// How many seconds kube-apiserver keeps the webhook's answers; 0 to ask every time
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 120,
-        requires = "webhook_kubeconfig"
-    )]
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, requires = "webhook_kubeconfig")]
     cache_ttl: u64,
 
     /// A directory to keep everything in, the cluster's content too; without it,
@@ -77,24 +72,15 @@ fn explain(control_plane: &ControlPlane, args: &Args) {
     println!();
     println!("In another terminal, as the cluster's administrator:");
     println!();
-    println!(
-        "  export KUBECONFIG={}",
-        control_plane.admin_kubeconfig().display()
-    );
+    println!("  export KUBECONFIG={}", control_plane.admin_kubeconfig().display());
     println!("  {kubectl} get namespaces");
     println!("  {kubectl} auth whoami");
     if args.webhook_kubeconfig.is_some() {
         println!();
         println!("As whoever a token of the webhook's says:");
         println!();
-        println!(
-            "  {kubectl} --kubeconfig /dev/null --server {} \\",
-            control_plane.url()
-        );
-        println!(
-            "    --certificate-authority {} \\",
-            control_plane.ca_file().display()
-        );
+        println!("  {kubectl} --kubeconfig /dev/null --server {} \\", control_plane.url());
+        println!("    --certificate-authority {} \\", control_plane.ca_file().display());
         println!("    --token \"$TOKEN\" auth whoami");
     }
     println!();

@@ -20,26 +20,16 @@ impl Directory {
     pub(super) fn open(given: Option<&Path>) -> Result<Self, Error> {
         let directory = if let Some(given) = given {
             let failed = || format!("create {}", given.display());
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(given)
-                .map_err(Error::io(failed()))?;
+            DirBuilder::new().recursive(true).mode(0o700).create(given).map_err(Error::io(failed()))?;
             // kubeconfigs name files by absolute paths, so that they work from anywhere.
             let root = fs::canonicalize(given).map_err(Error::io(failed()))?;
-            Self {
-                root,
-                _temporary: None,
-            }
+            Self { root, _temporary: None }
         } else {
             let temporary = tempfile::Builder::new()
                 .prefix("control-plane-")
                 .tempdir()
                 .map_err(Error::io("create a temporary directory"))?;
-            Self {
-                root: temporary.path().to_owned(),
-                _temporary: Some(temporary),
-            }
+            Self { root: temporary.path().to_owned(), _temporary: Some(temporary) }
         };
         fs::create_dir_all(directory.home()).map_err(Error::io("create a home directory"))?;
         Ok(directory)

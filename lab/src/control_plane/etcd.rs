@@ -22,13 +22,7 @@ pub(super) async fn start(assets: &Assets, directory: &Directory, port: u16) -> 
         "--unsafe-no-fsync".to_owned(),
         "--log-level=warn".to_owned(),
     ];
-    let mut etcd = Process::start(
-        "etcd",
-        &assets.etcd(),
-        &args,
-        directory,
-        &directory.path("etcd.log"),
-    )?;
+    let mut etcd = Process::start("etcd", &assets.etcd(), &args, directory, &directory.path("etcd.log"))?;
     let client = readiness::client().build()?;
     readiness::wait(&mut etcd, &client, &format!("{url}/health"), READY_WITHIN).await?;
     Ok(etcd)

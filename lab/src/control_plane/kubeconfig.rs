@@ -39,12 +39,7 @@ impl Kubeconfigs {
         });
         let admin = directory.path("admin.kubeconfig");
         write_private(&admin, &kubeconfig(&cluster, &user))?;
-        Ok(Self {
-            directory: directory.root().to_owned(),
-            cluster,
-            admin,
-            written: AtomicU32::new(0),
-        })
+        Ok(Self { directory: directory.root().to_owned(), cluster, admin, written: AtomicU32::new(0) })
     }
 
     pub(super) fn admin(&self) -> &Path {
@@ -56,11 +51,8 @@ impl Kubeconfigs {
     }
 
     pub(super) fn with_exec(&self, plugin: &ExecPlugin) -> Result<PathBuf, Error> {
-        let env: Vec<_> = plugin
-            .env
-            .iter()
-            .map(|(name, value)| json!({ "name": name, "value": value }))
-            .collect();
+        let env: Vec<_> =
+            plugin.env.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
         let exec = json!({
             "apiVersion": plugin.api_version,
             "command": plugin.command,

@@ -61,14 +61,8 @@ pub(super) async fn run(
         }
     };
     let run = async { tokio::join!(feed, child.wait_with_output()).1 };
-    let timed_out = |_| Error::KubectlTimeout {
-        args: args.join(" "),
-        waited: LIMIT,
-    };
-    let output = tokio::time::timeout(LIMIT, run)
-        .await
-        .map_err(timed_out)?
-        .map_err(failed())?;
+    let timed_out = |_| Error::KubectlTimeout { args: args.join(" "), waited: LIMIT };
+    let output = tokio::time::timeout(LIMIT, run).await.map_err(timed_out)?.map_err(failed())?;
     Ok(Output {
         status: output.status,
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -288,10 +288,6 @@ impl ControlPlane {
     /// The process IDs of kube-apiserver and etcd, of those that run.
     #[must_use]
     pub fn process_ids(&self) -> Vec<u32> {
-        [&self.apiserver, &self.etcd]
-            .into_iter()
-            .flatten()
-            .map(Process::id)
-            .collect()
+        [&self.apiserver, &self.etcd].into_iter().flatten().map(Process::id).collect()
     }
 }

@@ -20,14 +20,9 @@ impl ReservedPort {
         let failed = "reserve a port";
         let socket = TcpSocket::new_v4().map_err(Error::io(failed))?;
         socket.set_reuseport(true).map_err(Error::io(failed))?;
-        socket
-            .bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0).into())
-            .map_err(Error::io(failed))?;
+        socket.bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0).into()).map_err(Error::io(failed))?;
         let number = socket.local_addr().map_err(Error::io(failed))?.port();
-        Ok(Self {
-            number,
-            _socket: socket,
-        })
+        Ok(Self { number, _socket: socket })
     }
 
     pub(super) fn number(&self) -> u16 {

@@ -48,11 +48,7 @@ impl Process {
             // A terminal's Ctrl-C must not reach it: we stop it, in our order.
             .process_group(0);
         let child = spawn(command).map_err(Error::io(format!("run {}", program.display())))?;
-        Ok(Self {
-            name,
-            child,
-            log: log.to_owned(),
-        })
+        Ok(Self { name, child, log: log.to_owned() })
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -89,9 +85,7 @@ impl Process {
         // The shell's own kill: the standard library only knows SIGKILL, and not every
         // system has a kill program. The process can't be another's by now, since it
         // is not waited for before `status` says so. Where this fails, it is killed.
-        let _ = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &self.id().to_string()])
-            .status();
+        let _ = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.id().to_string()]).status();
     }
 }
 

@@ -23,11 +23,7 @@ pub(super) async fn wait(
             Err(error) => format!("{url} does not answer ({error})"),
         };
         if let Some(status) = process.status() {
-            return Err(Error::Ended {
-                name: process.name(),
-                status,
-                log: process.log_end(),
-            });
+            return Err(Error::Ended { name: process.name(), status, log: process.log_end() });
         }
         if started.elapsed() >= limit {
             return Err(Error::NotReady {
@@ -43,7 +39,5 @@ pub(super) async fn wait(
 
 /// A client for [`wait`], which goes nowhere but to the address given.
 pub(super) fn client() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(2))
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2))
 }

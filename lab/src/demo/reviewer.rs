@@ -20,10 +20,7 @@ impl Reviewer {
             .no_proxy()
             .timeout(std::time::Duration::from_secs(15))
             .build()?;
-        Ok(Self {
-            http,
-            url: url.to_owned(),
-        })
+        Ok(Self { http, url: url.to_owned() })
     }
 
     /// The HTTP status and the body of the answer.

@@ -70,21 +70,12 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     report.check("bob is let in", answer["status"]["user"]["username"] == "bob");
 
     report.step("A stranger of the same account stays outside");
-    let (code, answer) = stage
-        .reviewer
-        .review(token(&stage.stranger, CLUSTER_ID)?.expose())
-        .await?;
+    let (code, answer) = stage.reviewer.review(token(&stage.stranger, CLUSTER_ID)?.expose()).await?;
     report.answer(code, &answer);
-    report.check(
-        "mallory is not let in",
-        answer["status"]["authenticated"] == false,
-    );
+    report.check("mallory is not let in", answer["status"]["authenticated"] == false);
 
     report.step("A token for another cluster is worth nothing here");
-    let (code, answer) = stage
-        .reviewer
-        .review(token(&stage.role, "another-cluster")?.expose())
-        .await?;
+    let (code, answer) = stage.reviewer.review(token(&stage.role, "another-cluster")?.expose()).await?;
     report.answer(code, &answer);
     report.check(
         "STS refuses the signature, and kube-apiserver may remember that: there is no error",

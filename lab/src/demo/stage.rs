@@ -63,11 +63,8 @@ impl Stage {
         let role = principals.role(ACCOUNT, "Admin", "alice@example.com");
         let user = principals.user(ACCOUNT, "bob");
         let stranger = principals.user(ACCOUNT, "mallory");
-        let emulator = Emulator::builder()
-            .principals(principals)
-            .start()
-            .await
-            .context("the STS emulator")?;
+        let emulator =
+            Emulator::builder().principals(principals).start().await.context("the STS emulator")?;
         let aws_auth = ConfigMapApi::start().await.context("the API for aws-auth")?;
         aws_auth.replace(map_roles(ROLE_ONLY));
 
@@ -105,18 +102,7 @@ server:
             let _ = stopped.await;
         }));
         let reviewer = Reviewer::new(&url, &folder.join("state/cert.pem"))?;
-        Ok(Self {
-            emulator,
-            aws_auth,
-            reviewer,
-            url,
-            config,
-            role,
-            user,
-            stranger,
-            stop,
-            server,
-        })
+        Ok(Self { emulator, aws_auth, reviewer, url, config, role, user, stranger, stop, server })
     }
 
     /// Ends arngate as TERM would.
@@ -136,12 +122,7 @@ pub(super) fn token(credentials: &Credentials, cluster_id: &str) -> anyhow::Resu
         "lab",
     );
     let cluster_id: ClusterId = cluster_id.parse()?;
-    Ok(arngate::token::presign(
-        &credentials,
-        &cluster_id,
-        &Endpoint::regional(REGION)?,
-        Timestamp::now(),
-    )?)
+    Ok(arngate::token::presign(&credentials, &cluster_id, &Endpoint::regional(REGION)?, Timestamp::now())?)
 }
 
 /// aws-auth with these entries of `mapRoles`.

@@ -66,9 +66,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn manifest() -> String {
     let indented = |text: &str| {
-        text.lines()
-            .map(|line| format!("    {line}\n"))
-            .collect::<String>()
+        let lines: Vec<&str> = text.lines().collect();
+        format!("    {}\n", lines.join("\n    "))
     };
     format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: aws-auth\n  namespace: kube-system\ndata:\n  \
@@ -89,22 +88,18 @@ fn data(manifest: &str) -> anyhow::Result<BTreeMap<String, String>> {
         .iter()
         .map(|(key, value)| {
             let text = |node: &yaml::Node| node.as_str().map(str::to_owned);
-            text(key)
-                .zip(text(value))
-                .context("data holds something that is no text: is a | missing?")
+            text(key).zip(text(value)).context("data holds something that is no text: is a | missing?")
         })
         .collect()
 }
 
 fn print_commands(stage: &Stage, folder: &Path, aws_auth: &Path) {
     let token = |name: &str, credentials: &Credentials| {
-        let keys: String = credentials
-            .env()
-            .iter()
-            .map(|(key, value)| format!("{key}={value} "))
-            .collect();
+        let keys: Vec<String> =
+            credentials.env().iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let keys = keys.join(" ");
         println!(
-            "  # {name}\n  {keys}\\\n    arngate token -i {CLUSTER_ID} --region {REGION} --token-only > {}\n",
+            "  # {name}\n  {keys} \\\n    arngate token -i {CLUSTER_ID} --region {REGION} --token-only > {}\n",
             folder.join(format!("{name}.token")).display()
         );
     };
@@ -126,10 +121,7 @@ fn print_commands(stage: &Stage, folder: &Path, aws_auth: &Path) {
         folder.join("state/cert.pem").display(),
         stage.url,
     );
-    println!(
-        "Edit the mappings (a save takes effect at once):\n\n  $EDITOR {}\n",
-        aws_auth.display()
-    );
+    println!("Edit the mappings (a save takes effect at once):\n\n  $EDITOR {}\n", aws_auth.display());
     println!(
         "See the figures:\n\n  curl -s --cacert {} {}\n",
         folder.join("state/cert.pem").display(),

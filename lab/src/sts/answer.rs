@@ -39,11 +39,7 @@ impl Format {
     /// The form that a request with this `Accept` header gets.
     pub(super) fn of(accept: Option<&HeaderValue>) -> Self {
         let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if accept.contains("application/json") {
-            Self::Json
-        } else {
-            Self::Xml
-        }
+        if accept.contains("application/json") { Self::Json } else { Self::Xml }
     }
 
     fn content_type(self) -> HeaderValue {
@@ -72,12 +68,7 @@ impl Answer {
             (Err(failure), Format::Xml) => (failure.status, failure_xml(failure, &request_id)),
             (Err(failure), Format::Json) => (failure.status, failure_json(failure, &request_id)),
         };
-        Self {
-            status,
-            format,
-            request_id,
-            body,
-        }
+        Self { status, format, request_id, body }
     }
 
     /// The same answer with so many blanks before it: whole for a reader without a bound.
@@ -101,12 +92,7 @@ impl Answer {
 fn success_xml(success: &Success, request_id: &str) -> String {
     let (action, result) = match success {
         Success::CallerIdentity(caller) => {
-            let Principal {
-                arn,
-                user_id,
-                account,
-                ..
-            } = &**caller;
+            let Principal { arn, user_id, account, .. } = &**caller;
             let (arn, user_id, account) = (escape(arn), escape(user_id), escape(account));
             let result = format!(
                 "    <Arn>{arn}</Arn>\n    <UserId>{user_id}</UserId>\n    <Account>{account}</Account>\n"
@@ -114,12 +100,7 @@ fn success_xml(success: &Success, request_id: &str) -> String {
             ("GetCallerIdentity", result)
         }
         Success::AssumedRole(session, until) => {
-            let Principal {
-                arn,
-                user_id,
-                credentials,
-                ..
-            } = &**session;
+            let Principal { arn, user_id, credentials, .. } = &**session;
             let (arn, user_id) = (escape(arn), escape(user_id));
             let result = format!(
                 "    <AssumedRoleUser>\n      <AssumedRoleId>{user_id}</AssumedRoleId>\n      \
@@ -227,9 +208,7 @@ mod tests {
         let failure = Err(Failure::invalid_action("<&>", None));
         let answer = Answer::new(&failure, Format::Xml, "id".to_owned());
         assert!(
-            answer
-                .body
-                .contains("Could not find operation &lt;&amp;&gt; for version NO_VERSION_SPECIFIED")
+            answer.body.contains("Could not find operation &lt;&amp;&gt; for version NO_VERSION_SPECIFIED")
         );
     }
 }

@@ -64,9 +64,7 @@ impl Ca {
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.serial_number = Some(SerialNumber::from(
-            self.next_serial.fetch_add(1, Ordering::Relaxed),
-        ));
+        params.serial_number = Some(SerialNumber::from(self.next_serial.fetch_add(1, Ordering::Relaxed)));
         let certificate = params.signed_by(&self.leaf_key, &self.issuer)?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.leaf_key.serialize_der()));
         let key = aws_lc_rs::sign::any_supported_type(&key)?;
@@ -91,9 +89,5 @@ fn params(common_name: &str) -> CertificateParams {
 
 fn days_from(today: Date, days: i64) -> (i32, u8, u8) {
     let date = today.checked_add(Span::new().days(days)).unwrap_or(today);
-    (
-        i32::from(date.year()),
-        date.month().unsigned_abs(),
-        date.day().unsigned_abs(),
-    )
+    (i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs())
 }

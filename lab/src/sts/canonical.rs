@@ -27,9 +27,7 @@ impl Received<'_> {
     pub(super) fn access_key_id(&self) -> Option<&str> {
         let credential = self.query.get("X-Amz-Credential").or_else(|| {
             let authorization = self.header("authorization")?;
-            authorization
-                .split_once("Credential=")
-                .map(|(_, credential)| credential)
+            authorization.split_once("Credential=").map(|(_, credential)| credential)
         });
         credential?.split('/').next()
     }

@@ -72,11 +72,8 @@ async fn start(args: Args) -> anyhow::Result<Emulator> {
         Some(file) => Principals::from_file(file)?,
         None => Principals::generated(args.generate.unwrap_or(PRINCIPALS)),
     };
-    let mut builder = Emulator::builder()
-        .principals(principals)
-        .listen(args.listen)
-        .proxy(args.proxy)
-        .fault(args.fault);
+    let mut builder =
+        Emulator::builder().principals(principals).listen(args.listen).proxy(args.proxy).fault(args.fault);
     if let Some(dir) = args.dir {
         builder = builder.directory(dir);
     }
@@ -90,14 +87,8 @@ fn explain(emulator: &Emulator) -> anyhow::Result<()> {
     let script = emulator.ca_file().with_file_name("env.sh");
     write_private(&script, &env_script(emulator))?;
 
-    println!(
-        "STS is emulated at {}, for arngate's --sts-connect-to.",
-        emulator.address()
-    );
-    println!(
-        "STS's host names lead to it through the proxy http://{}.",
-        emulator.proxy_address()
-    );
+    println!("STS is emulated at {}, for arngate's --sts-connect-to.", emulator.address());
+    println!("STS's host names lead to it through the proxy http://{}.", emulator.proxy_address());
     println!("Principals and their keys: {}", table.display());
     for principal in emulator.principals().all().iter().take(4) {
         println!("  {}  {}", principal.credentials.access_key_id, principal.arn);
@@ -121,9 +112,7 @@ fn explain(emulator: &Emulator) -> anyhow::Result<()> {
 /// Exports that have a shell's programs reach the emulator as its first principal.
 fn env_script(emulator: &Emulator) -> String {
     let first = emulator.principals().all().into_iter().next();
-    let credentials = first
-        .map(|principal| principal.credentials.env())
-        .unwrap_or_default();
+    let credentials = first.map(|principal| principal.credentials.env()).unwrap_or_default();
     let mut script = String::new();
     // A token of another session would be sent along with these keys.
     script.push_str("unset AWS_PROFILE AWS_SESSION_TOKEN\n");
@@ -167,22 +156,15 @@ mod tests {
             let refused = start(args(&[flag, "0.0.0.0:0"])).await.unwrap_err().to_string();
             assert!(refused.contains("--allow-remote"), "{refused}");
         }
-        let emulator = start(args(&["--listen", "0.0.0.0:0", "--allow-remote"]))
-            .await
-            .unwrap();
-        assert!(
-            emulator.address().ip().is_loopback(),
-            "clients of this machine use loopback"
-        );
+        let emulator = start(args(&["--listen", "0.0.0.0:0", "--allow-remote"])).await.unwrap();
+        assert!(emulator.address().ip().is_loopback(), "clients of this machine use loopback");
     }
 
     #[tokio::test]
     async fn its_files_are_its_owners_alone() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a b/sts");
-        let emulator = start(args(&["--generate", "3", "--dir", path.to_str().unwrap()]))
-            .await
-            .unwrap();
+        let emulator = start(args(&["--generate", "3", "--dir", path.to_str().unwrap()])).await.unwrap();
         explain(&emulator).unwrap();
         for name in ["ca.pem", "principals.json", "env.sh"] {
             let mode = path.join(name).metadata().unwrap().permissions().mode();

@@ -27,19 +27,13 @@ impl Clock {
     /// The system's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self {
-            fixed: None,
-            moved: Arc::default(),
-        }
+        Self { fixed: None, moved: Arc::default() }
     }
 
     /// A clock that stands still at `time`.
     #[must_use]
     pub fn fixed(time: Timestamp) -> Self {
-        Self {
-            fixed: Some(time),
-            moved: Arc::default(),
-        }
+        Self { fixed: Some(time), moved: Arc::default() }
     }
 
     /// The time by this clock.

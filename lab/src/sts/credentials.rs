@@ -18,10 +18,7 @@ impl Credentials {
     /// The variables by which AWS's programs take them.
     #[must_use]
     pub fn env(&self) -> Vec<(String, String)> {
-        let token = self
-            .session_token
-            .as_ref()
-            .map(|token| ("AWS_SESSION_TOKEN".to_owned(), token.clone()));
+        let token = self.session_token.as_ref().map(|token| ("AWS_SESSION_TOKEN".to_owned(), token.clone()));
         [
             ("AWS_ACCESS_KEY_ID".to_owned(), self.access_key_id.clone()),
             ("AWS_SECRET_ACCESS_KEY".to_owned(), self.secret_access_key.clone()),
@@ -44,9 +41,7 @@ impl Credentials {
     pub(super) fn temporary(seed: &str) -> Self {
         // As long as those of many an SDK's user; its base64 has `+`, `/` and `=`, so that clients have
         // something to encode.
-        let token: Vec<u8> = (0..11)
-            .flat_map(|part| digest(&format!("token {part} of {seed}")))
-            .collect();
+        let token: Vec<u8> = (0..11).flat_map(|part| digest(&format!("token {part} of {seed}"))).collect();
         Self {
             access_key_id: unique_id("ASIA", &format!("access key of {seed}"), 20),
             secret_access_key: secret(seed),
@@ -57,9 +52,7 @@ impl Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("access_key_id", &self.access_key_id)
-            .finish_non_exhaustive()
+        f.debug_struct("Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
     }
 }
 

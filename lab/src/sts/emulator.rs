@@ -89,10 +89,7 @@ impl EmulatorBuilder {
         let (listener, address) = listen(self.listen).await?;
         let (proxy_listener, proxy_address) = listen(self.proxy).await?;
         let server = Arc::new(Server {
-            service: Service {
-                principals: self.principals,
-                clock: self.clock,
-            },
+            service: Service { principals: self.principals, clock: self.clock },
             faults: Faults::default(),
             log: StsLog::default(),
             request_ids: RequestIds::default(),

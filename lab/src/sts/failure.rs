@@ -13,11 +13,7 @@ pub(super) struct Failure {
 
 impl Failure {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-        }
+        Self { status, code, message: message.into() }
     }
 
     /// `SignatureDoesNotMatch`, which STS also answers where the scope or the time is wrong.
@@ -102,10 +98,9 @@ impl Failure {
     /// STS's own error.
     pub(super) fn service(status: StatusCode) -> Self {
         let (code, message) = match status {
-            StatusCode::SERVICE_UNAVAILABLE => (
-                "ServiceUnavailable",
-                "The request has failed due to a temporary failure of the server.",
-            ),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                ("ServiceUnavailable", "The request has failed due to a temporary failure of the server.")
+            }
             _ => (
                 "InternalFailure",
                 "The request processing has failed because of an unknown error, exception or failure.",
@@ -116,10 +111,6 @@ impl Failure {
 
     /// Whose fault it is, in STS's words.
     pub(super) fn kind(&self) -> &'static str {
-        if self.status.is_server_error() {
-            "Receiver"
-        } else {
-            "Sender"
-        }
+        if self.status.is_server_error() { "Receiver" } else { "Sender" }
     }
 }

@@ -48,18 +48,12 @@ pub struct Faults(Arc<Mutex<FaultPlan>>);
 impl Faults {
     /// Has every request meet `fault` from now on.
     pub fn set(&self, fault: Fault) {
-        self.plan(FaultPlan {
-            fault,
-            remaining: None,
-        });
+        self.plan(FaultPlan { fault, remaining: None });
     }
 
     /// Has the next `requests` requests meet `fault`, and none after them.
     pub fn set_for(&self, fault: Fault, requests: usize) {
-        self.plan(FaultPlan {
-            fault,
-            remaining: Some(requests),
-        });
+        self.plan(FaultPlan { fault, remaining: Some(requests) });
     }
 
     /// Ends the fault.
@@ -104,9 +98,7 @@ impl FromStr for Fault {
 
     /// Reads what `arngate-lab sts --fault` takes.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, value) = text
-            .split_once('=')
-            .map_or((text, None), |(name, value)| (name, Some(value)));
+        let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
         Ok(match (name, value) {
             ("none", None) => Self::None,
             ("throttle", None) => Self::Throttle,
@@ -158,27 +150,13 @@ mod tests {
             ("delay=1500ms", Fault::Delay(Duration::from_millis(1500))),
             ("reset", Fault::Reset),
             ("hang", Fault::Hang),
-            (
-                "redirect=https://a.example/?b=c",
-                Fault::Redirect("https://a.example/?b=c".to_owned()),
-            ),
+            ("redirect=https://a.example/?b=c", Fault::Redirect("https://a.example/?b=c".to_owned())),
             ("oversized=1048576", Fault::Oversized(1 << 20)),
-            (
-                "body=<x/>",
-                Fault::Body("text/xml".to_owned(), Bytes::from("<x/>")),
-            ),
+            ("body=<x/>", Fault::Body("text/xml".to_owned(), Bytes::from("<x/>"))),
         ] {
             assert_eq!(text.parse(), Ok(fault), "{text}");
         }
-        for text in [
-            "",
-            "status",
-            "status=200",
-            "status=x",
-            "delay=-1s",
-            "oversized=-1",
-            "hang=1",
-        ] {
+        for text in ["", "status", "status=200", "status=x", "delay=-1s", "oversized=-1", "hang=1"] {
             assert_eq!(text.parse::<Fault>(), Err(UnknownFault), "{text}");
         }
     }

@@ -25,9 +25,7 @@ impl Directory {
         };
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
         // Programs that are told of its files may run in another directory.
-        let path = made
-            .and_then(|()| path.canonicalize())
-            .map_err(Error::file("make", path))?;
+        let path = made.and_then(|()| path.canonicalize()).map_err(Error::file("make", path))?;
         Ok(Self::Given(path))
     }
 

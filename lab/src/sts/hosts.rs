@@ -15,34 +15,19 @@ pub(super) struct Endpoint<'a> {
 ///
 /// Taken from the AWS SDKs' `partitions.json`: `dnsSuffix`, `dualStackDnsSuffix`, `regionRegex`.
 const RULES: [(Partition, &str, Option<&str>, &[&str]); 8] = [
-    (
-        Partition::AwsUsGov,
-        "amazonaws.com",
-        Some("api.aws"),
-        &["us-gov-"],
-    ),
+    (Partition::AwsUsGov, "amazonaws.com", Some("api.aws"), &["us-gov-"]),
     (
         Partition::Aws,
         "amazonaws.com",
         Some("api.aws"),
         &["us-", "eu-", "ap-", "sa-", "ca-", "me-", "af-", "il-", "mx-"],
     ),
-    (
-        Partition::AwsCn,
-        "amazonaws.com.cn",
-        Some("api.amazonwebservices.com.cn"),
-        &["cn-"],
-    ),
+    (Partition::AwsCn, "amazonaws.com.cn", Some("api.amazonwebservices.com.cn"), &["cn-"]),
     (Partition::AwsIso, "c2s.ic.gov", None, &["us-iso-"]),
     (Partition::AwsIsoB, "sc2s.sgov.gov", None, &["us-isob-"]),
     (Partition::AwsIsoE, "cloud.adc-e.uk", None, &["eu-isoe-"]),
     (Partition::AwsIsoF, "csp.hci.ic.gov", None, &["us-isof-"]),
-    (
-        Partition::AwsEusc,
-        "amazonaws.eu",
-        Some("api.amazonwebservices.eu"),
-        &["eusc-de-"],
-    ),
+    (Partition::AwsEusc, "amazonaws.eu", Some("api.amazonwebservices.eu"), &["eusc-de-"]),
 ];
 
 impl<'a> Endpoint<'a> {
@@ -50,22 +35,15 @@ impl<'a> Endpoint<'a> {
     pub(super) fn of(host: &'a str) -> Option<Self> {
         // The global endpoint is served by us-east-1.
         if host == "sts.amazonaws.com" {
-            return Some(Self {
-                partition: Partition::Aws,
-                region: "us-east-1",
-            });
+            return Some(Self { partition: Partition::Aws, region: "us-east-1" });
         }
-        let rest = host
-            .strip_prefix("sts.")
-            .or_else(|| host.strip_prefix("sts-fips."))?;
+        let rest = host.strip_prefix("sts.").or_else(|| host.strip_prefix("sts-fips."))?;
         let (region, suffix) = rest.split_once('.')?;
-        RULES
-            .into_iter()
-            .find_map(|(partition, dns, dual_stack, prefixes)| {
-                let known = suffix == dns || Some(suffix) == dual_stack;
-                let area = prefixes.iter().find_map(|prefix| region.strip_prefix(prefix));
-                (known && area.is_some_and(is_area)).then_some(Self { partition, region })
-            })
+        RULES.into_iter().find_map(|(partition, dns, dual_stack, prefixes)| {
+            let known = suffix == dns || Some(suffix) == dual_stack;
+            let area = prefixes.iter().find_map(|prefix| region.strip_prefix(prefix));
+            (known && area.is_some_and(is_area)).then_some(Self { partition, region })
+        })
     }
 }
 
@@ -91,33 +69,13 @@ mod tests {
             ("sts.eu-central-1.amazonaws.com", Partition::Aws, "eu-central-1"),
             ("sts-fips.us-west-2.amazonaws.com", Partition::Aws, "us-west-2"),
             ("sts.ap-southeast-2.api.aws", Partition::Aws, "ap-southeast-2"),
-            (
-                "sts.us-gov-west-1.amazonaws.com",
-                Partition::AwsUsGov,
-                "us-gov-west-1",
-            ),
+            ("sts.us-gov-west-1.amazonaws.com", Partition::AwsUsGov, "us-gov-west-1"),
             ("sts.cn-north-1.amazonaws.com.cn", Partition::AwsCn, "cn-north-1"),
             ("sts.us-iso-east-1.c2s.ic.gov", Partition::AwsIso, "us-iso-east-1"),
-            (
-                "sts.us-isob-east-1.sc2s.sgov.gov",
-                Partition::AwsIsoB,
-                "us-isob-east-1",
-            ),
-            (
-                "sts.eu-isoe-west-1.cloud.adc-e.uk",
-                Partition::AwsIsoE,
-                "eu-isoe-west-1",
-            ),
-            (
-                "sts.us-isof-south-1.csp.hci.ic.gov",
-                Partition::AwsIsoF,
-                "us-isof-south-1",
-            ),
-            (
-                "sts.eusc-de-east-1.amazonaws.eu",
-                Partition::AwsEusc,
-                "eusc-de-east-1",
-            ),
+            ("sts.us-isob-east-1.sc2s.sgov.gov", Partition::AwsIsoB, "us-isob-east-1"),
+            ("sts.eu-isoe-west-1.cloud.adc-e.uk", Partition::AwsIsoE, "eu-isoe-west-1"),
+            ("sts.us-isof-south-1.csp.hci.ic.gov", Partition::AwsIsoF, "us-isof-south-1"),
+            ("sts.eusc-de-east-1.amazonaws.eu", Partition::AwsEusc, "eusc-de-east-1"),
         ] {
             assert_eq!(Endpoint::of(host), Some(Endpoint { partition, region }), "{host}");
         }

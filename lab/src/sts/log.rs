@@ -47,10 +47,8 @@ impl StsLog {
         let mut seen = self.seen();
         seen.calls += 1;
         *seen.outcomes.entry(record.outcome).or_default() += 1;
-        if let Some(key) = record
-            .access_key_id
-            .as_ref()
-            .filter(|key| known && !seen.access_keys.contains(*key))
+        if let Some(key) =
+            record.access_key_id.as_ref().filter(|key| known && !seen.access_keys.contains(*key))
         {
             seen.access_keys.insert(key.clone());
         }
@@ -104,13 +102,7 @@ mod tests {
             };
             log.request(record, number % 10 < 3);
         }
-        assert_eq!(
-            (log.calls(), log.last().len(), log.access_keys()),
-            (2000, REMEMBERED, 3)
-        );
-        assert_eq!(
-            log.outcomes(),
-            BTreeMap::from([("Success", 1000), ("Throttling", 1000)])
-        );
+        assert_eq!((log.calls(), log.last().len(), log.access_keys()), (2000, REMEMBERED, 3));
+        assert_eq!(log.outcomes(), BTreeMap::from([("Success", 1000), ("Throttling", 1000)]));
     }
 }

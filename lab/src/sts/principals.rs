@@ -54,18 +54,12 @@ impl Default for Principals {
     }
 }
 
-#[allow(
-    clippy::must_use_candidate,
-    reason = "methods that change the table also say what came of it"
-)]
+#[allow(clippy::must_use_candidate, reason = "methods that change the table also say what came of it")]
 impl Principals {
     /// An empty table, to which principals of the partition `aws` are added.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            table: Arc::default(),
-            partition: Partition::Aws,
-        }
+        Self { table: Arc::default(), partition: Partition::Aws }
     }
 
     /// A table of `count` principals in several accounts: three sessions of roles of their own to one user.
@@ -88,17 +82,12 @@ impl Principals {
     /// A handle of the same table that adds principals of `partition`.
     #[must_use]
     pub fn in_partition(&self, partition: Partition) -> Self {
-        Self {
-            table: Arc::clone(&self.table),
-            partition,
-        }
+        Self { table: Arc::clone(&self.table), partition }
     }
 
     /// Adds a session of a role that does not end. `name` is the role's without its path.
     pub fn role(&self, account: &str, name: &str, session: &str) -> Credentials {
-        self.add_session(account, name, session, KeyStatus::Active)
-            .credentials
-            .clone()
+        self.add_session(account, name, session, KeyStatus::Active).credentials.clone()
     }
 
     /// Adds a session of a role that ends by itself.
@@ -116,25 +105,19 @@ impl Principals {
     pub fn user(&self, account: &str, path_and_name: &str) -> Credentials {
         let arn = format!("arn:{}:iam::{account}:user/{path_and_name}", self.partition);
         let id = unique_id("AIDA", &arn, 21);
-        self.issue(arn, id, account, KeyStatus::Active)
-            .credentials
-            .clone()
+        self.issue(arn, id, account, KeyStatus::Active).credentials.clone()
     }
 
     /// Adds an account's root.
     pub fn root(&self, account: &str) -> Credentials {
         let arn = format!("arn:{}:iam::{account}:root", self.partition);
-        self.issue(arn, account.to_owned(), account, KeyStatus::Active)
-            .credentials
-            .clone()
+        self.issue(arn, account.to_owned(), account, KeyStatus::Active).credentials.clone()
     }
 
     /// Adds a federated user.
     pub fn federated_user(&self, account: &str, name: &str) -> Credentials {
         let arn = format!("arn:{}:sts::{account}:federated-user/{name}", self.partition);
-        self.issue(arn, format!("{account}:{name}"), account, KeyStatus::Active)
-            .credentials
-            .clone()
+        self.issue(arn, format!("{account}:{name}"), account, KeyStatus::Active).credentials.clone()
     }
 
     /// Adds a principal as it is; one with the same access key ID goes.
@@ -188,20 +171,13 @@ impl Principals {
 
     fn add_session(&self, account: &str, name: &str, session: &str, status: KeyStatus) -> Arc<Principal> {
         let id = unique_id("AROA", &format!("{}:{account}:role/{name}", self.partition), 21);
-        let arn = format!(
-            "arn:{}:sts::{account}:assumed-role/{name}/{session}",
-            self.partition
-        );
+        let arn = format!("arn:{}:sts::{account}:assumed-role/{name}/{session}", self.partition);
         self.issue(arn, format!("{id}:{session}"), account, status)
     }
 
     /// Adds a principal with keys of its own. Sessions have temporary keys.
     fn issue(&self, arn: String, user_id: String, account: &str, status: KeyStatus) -> Arc<Principal> {
-        let make = if arn.contains(":sts:") {
-            Credentials::temporary
-        } else {
-            Credentials::long_term
-        };
+        let make = if arn.contains(":sts:") { Credentials::temporary } else { Credentials::long_term };
         let mut table = self.write();
         // The first key of this ARN that is not in use.
         let mut number = 0_usize;
@@ -213,13 +189,8 @@ impl Principals {
             number += 1;
         };
         let key = credentials.access_key_id.clone();
-        let principal = Arc::new(Principal {
-            arn,
-            user_id,
-            account: account.to_owned(),
-            credentials,
-            status,
-        });
+        let principal =
+            Arc::new(Principal { arn, user_id, account: account.to_owned(), credentials, status });
         table.insert(key, Arc::clone(&principal));
         principal
     }
@@ -244,10 +215,7 @@ mod tests {
         let get = |credentials: Credentials| principals.get(&credentials.access_key_id).unwrap();
 
         let role = get(principals.role("111122223333", "Admin", "alice@example.org"));
-        assert_eq!(
-            role.arn,
-            "arn:aws:sts::111122223333:assumed-role/Admin/alice@example.org"
-        );
+        assert_eq!(role.arn, "arn:aws:sts::111122223333:assumed-role/Admin/alice@example.org");
         assert!(role.user_id.starts_with("AROA") && role.user_id.ends_with(":alice@example.org"));
         assert!(role.credentials.session_token.is_some());
 

@@ -95,20 +95,16 @@ impl Principals {
             secret_access_key: Some(principal.credentials.secret_access_key.clone()),
             session_token: principal.credentials.session_token.clone(),
         };
-        let file = File {
-            principals: self.all().iter().map(|principal| entry(principal)).collect(),
-        };
+        let file = File { principals: self.all().iter().map(|principal| entry(principal)).collect() };
         // Strings in a list: there is nothing that could fail.
         serde_json::to_string_pretty(&file).unwrap_or_default()
     }
 
     fn add_entry(&self, number: usize, entry: Entry) -> Result<(), PrincipalsError> {
         let given = match (entry.access_key_id, entry.secret_access_key, entry.session_token) {
-            (Some(access_key_id), Some(secret_access_key), session_token) => Some(Credentials {
-                access_key_id,
-                secret_access_key,
-                session_token,
-            }),
+            (Some(access_key_id), Some(secret_access_key), session_token) => {
+                Some(Credentials { access_key_id, secret_access_key, session_token })
+            }
             (None, None, None) => None,
             _ => return Err(PrincipalsError::Key { number }),
         };
@@ -126,10 +122,7 @@ impl Principals {
             PrincipalKind::FederatedUser { name } => handle.federated_user(account, name),
             PrincipalKind::Role { path_and_name } => {
                 let name = path_and_name.rsplit('/').next().unwrap_or(path_and_name);
-                let arn = format!(
-                    "arn:{}:sts::{account}:assumed-role/{name}/SESSION",
-                    arn.partition()
-                );
+                let arn = format!("arn:{}:sts::{account}:assumed-role/{name}/SESSION", arn.partition());
                 return Err(PrincipalsError::Role { number, arn });
             }
         };

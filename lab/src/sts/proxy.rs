@@ -22,10 +22,7 @@ const UPGRADE_WITHIN: Duration = Duration::from_secs(10);
 /// Serves until `stop`. CONNECT to an STS host's port 443 leads to `emulator`; nothing leads anywhere else.
 pub(super) async fn serve(listener: TcpListener, emulator: SocketAddr, stop: CancellationToken) {
     let tunnels = stop.clone();
-    accept(listener, stop, |stream| {
-        connection(stream, emulator, tunnels.clone())
-    })
-    .await;
+    accept(listener, stop, |stream| connection(stream, emulator, tunnels.clone())).await;
 }
 
 async fn connection(stream: TcpStream, emulator: SocketAddr, stop: CancellationToken) {

@@ -29,20 +29,13 @@ impl Parameters {
 
     /// The first value of a parameter.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// Whether some parameter occurs more than once, for those whose names begin with `prefix`.
     pub(super) fn repeats(&self, prefix: &str) -> bool {
-        let mut names: Vec<_> = self
-            .0
-            .iter()
-            .map(|(name, _)| name)
-            .filter(|name| name.starts_with(prefix))
-            .collect();
+        let mut names: Vec<_> =
+            self.0.iter().map(|(name, _)| name).filter(|name| name.starts_with(prefix)).collect();
         names.sort_unstable();
         names.windows(2).any(|pair| pair[0] == pair[1])
     }
@@ -95,9 +88,7 @@ pub(super) fn decode(text: &str) -> Option<String> {
 }
 
 fn digit(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

@@ -25,21 +25,12 @@ pub(super) struct Resolver {
 impl Resolver {
     pub(super) fn new(ca: Arc<Ca>) -> Result<Self, Error> {
         let local = ca.issue(&["localhost", "127.0.0.1", "::1"])?;
-        Ok(Self {
-            ca,
-            local,
-            issued: RwLock::default(),
-        })
+        Ok(Self { ca, local, issued: RwLock::default() })
     }
 
     fn endpoint(&self, name: &str) -> Option<Arc<CertifiedKey>> {
         Endpoint::of(name)?;
-        if let Some(known) = self
-            .issued
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)
-        {
+        if let Some(known) = self.issued.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Some(Arc::clone(known));
         }
         let certificate = self.ca.issue(&[name]).ok()?;

@@ -52,10 +52,7 @@ pub(super) async fn serve(
     server: Arc<Server>,
     stop: CancellationToken,
 ) {
-    accept(listener, stop, |stream| {
-        connection(stream, tls.clone(), Arc::clone(&server))
-    })
-    .await;
+    accept(listener, stop, |stream| connection(stream, tls.clone(), Arc::clone(&server))).await;
 }
 
 async fn connection(stream: TcpStream, tls: TlsAcceptor, server: Arc<Server>) {
@@ -109,11 +106,7 @@ impl Server {
     /// What STS says to a request, which is also put on record. `None` if it says nothing, and so does nothing.
     fn result(&self, head: &Parts, body: &[u8], fault: &Fault) -> Option<Result<Success, Failure>> {
         let query = Parameters::of_query(head.uri.query().unwrap_or_default());
-        let form = if is_form(head) {
-            Parameters::of_form(body)
-        } else {
-            Some(Parameters::default())
-        };
+        let form = if is_form(head) { Parameters::of_form(body) } else { Some(Parameters::default()) };
         let malformed = query.is_none() || form.is_none();
         let (query, form) = (query.unwrap_or_default(), form.unwrap_or_default());
         let request = Received {
@@ -147,13 +140,7 @@ impl Server {
 
     fn record(&self, request: &Received<'_>, action: Option<&str>, outcome: &'static str) {
         let access_key_id = request.access_key_id();
-        tracing::debug!(
-            host = request.header("host"),
-            action,
-            access_key_id,
-            outcome,
-            "request"
-        );
+        tracing::debug!(host = request.header("host"), action, access_key_id, outcome, "request");
         let known = access_key_id.is_some_and(|key| self.service.principals.get(key).is_some());
         let record = Record {
             method: request.method.to_owned(),
@@ -168,10 +155,7 @@ impl Server {
 }
 
 fn is_form(head: &Parts) -> bool {
-    let content_type = head
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     head.method == Method::POST
         && content_type.is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"))
 }

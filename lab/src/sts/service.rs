@@ -49,10 +49,8 @@ impl Service {
         signature.check_scope(SERVICE, endpoint.as_ref().map(|endpoint| endpoint.region))?;
         signature.check_time(now)?;
 
-        let caller = self
-            .principals
-            .get(signature.access_key_id)
-            .ok_or_else(Failure::invalid_client_token)?;
+        let caller =
+            self.principals.get(signature.access_key_id).ok_or_else(Failure::invalid_client_token)?;
         // A partition knows no keys of another.
         let elsewhere = endpoint.is_some_and(|endpoint| {
             let partition = caller.arn.split(':').nth(1).unwrap_or_default();
@@ -94,14 +92,9 @@ impl Service {
         let account = role.account();
         let name = path_and_name.rsplit('/').next().unwrap_or(path_and_name);
         // What its ARN can't hold is no session name.
-        let session_arn = format!(
-            "arn:{}:sts::{account}:assumed-role/{name}/{session}",
-            role.partition()
-        );
+        let session_arn = format!("arn:{}:sts::{account}:assumed-role/{name}/{session}", role.partition());
         if Arn::parse(&session_arn).is_err() || !(2..=64).contains(&session.len()) {
-            return Err(Failure::validation(format!(
-                "{session} is invalid as roleSessionName"
-            )));
+            return Err(Failure::validation(format!("{session} is invalid as roleSessionName")));
         }
         if !caller.arn.starts_with(&format!("arn:{}:", role.partition())) {
             return Err(Failure::access_denied(format!(
@@ -110,19 +103,14 @@ impl Service {
             )));
         }
         let principals = self.principals.in_partition(role.partition());
-        Ok(Success::AssumedRole(
-            principals.session(account.as_str(), name, session, until),
-            until,
-        ))
+        Ok(Success::AssumedRole(principals.session(account.as_str(), name, session, until), until))
     }
 }
 
 /// When a session ends: in an hour, if the caller does not say.
 fn end_of_session(now: Timestamp, seconds: Option<&str>) -> Result<Timestamp, Failure> {
-    let seconds = seconds
-        .map_or(Ok(3600), str::parse)
-        .ok()
-        .filter(|seconds| (900..=43_200).contains(seconds));
+    let seconds =
+        seconds.map_or(Ok(3600), str::parse).ok().filter(|seconds| (900..=43_200).contains(seconds));
     let until = seconds.and_then(|seconds| now.checked_add(SignedDuration::from_secs(seconds)).ok());
     until.ok_or_else(|| Failure::validation("DurationSeconds must be between 900 and 43200"))
 }

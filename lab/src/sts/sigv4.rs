@@ -59,9 +59,7 @@ impl<'a> Signature<'a> {
 
     fn of_query(query: &'a Parameters) -> Result<Self, Failure> {
         if query.repeats("X-Amz-") {
-            return Err(Failure::incomplete_signature(
-                "AWS query-string parameters must not be repeated.",
-            ));
+            return Err(Failure::incomplete_signature("AWS query-string parameters must not be repeated."));
         }
         let need = |name: &str| {
             query.get(name).filter(|value| !value.is_empty()).ok_or_else(|| {
@@ -84,23 +82,15 @@ impl<'a> Signature<'a> {
         check_algorithm(algorithm)?;
         let part = |name: &str| {
             let parts = rest.split(',').filter_map(|part| part.trim().split_once('='));
-            parts
-                .into_iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| value)
-                .ok_or_else(|| {
-                    Failure::incomplete_signature(format!(
-                        "Authorization header requires '{name}' parameter."
-                    ))
-                })
+            parts.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value).ok_or_else(|| {
+                Failure::incomplete_signature(format!("Authorization header requires '{name}' parameter."))
+            })
         };
-        let date = header(request, "x-amz-date")
-            .or_else(|| header(request, "date"))
-            .ok_or_else(|| {
-                Failure::incomplete_signature(
-                    "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
-                )
-            })?;
+        let date = header(request, "x-amz-date").or_else(|| header(request, "date")).ok_or_else(|| {
+            Failure::incomplete_signature(
+                "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
+            )
+        })?;
         Self::new(
             part("Credential")?,
             part("SignedHeaders")?,
@@ -133,35 +123,18 @@ impl<'a> Signature<'a> {
         }
         // In order and each once: pairs are strictly ascending.
         if !signed_headers.windows(2).all(|pair| pair[0] < pair[1])
-            || signed_headers
-                .iter()
-                .any(|name| name.bytes().any(|byte| byte.is_ascii_uppercase()))
+            || signed_headers.iter().any(|name| name.bytes().any(|byte| byte.is_ascii_uppercase()))
         {
-            return Err(Failure::incomplete_signature(
-                "SignedHeaders must be in lower case and in order.",
-            ));
+            return Err(Failure::incomplete_signature("SignedHeaders must be in lower case and in order."));
         }
         let time = parse_date(date).ok_or_else(|| {
             Failure::incomplete_signature(format!(
                 "Date must be in ISO-8601 'basic format'. Got '{date}'. See http://en.wikipedia.org/wiki/ISO_8601"
             ))
         })?;
-        let scope = Scope {
-            date: scope_date,
-            region,
-            service,
-            terminator,
-        };
+        let scope = Scope { date: scope_date, region, service, terminator };
         let mac = parse_signature(signature).ok_or_else(Failure::wrong_signature)?;
-        Ok(Self {
-            access_key_id,
-            session_token,
-            scope,
-            date,
-            time,
-            signed_headers,
-            mac,
-        })
+        Ok(Self { access_key_id, session_token, scope, date, time, signed_headers, mac })
     }
 
     /// Checks that the scope is of this service and day, and of `region` if there is one to compare with.
@@ -169,12 +142,7 @@ impl<'a> Signature<'a> {
     /// # Errors
     /// `SignatureDoesNotMatch`, saying which part is wrong.
     pub(super) fn check_scope(&self, service: &str, region: Option<&str>) -> Result<(), Failure> {
-        let Scope {
-            date,
-            region: signed_region,
-            service: signed_service,
-            terminator,
-        } = &self.scope;
+        let Scope { date, region: signed_region, service: signed_service, terminator } = &self.scope;
         if region.is_some_and(|region| region != *signed_region) {
             let message = format!("Credential should be scoped to a valid region, not '{signed_region}'. ");
             return Err(Failure::signature(message));
@@ -232,24 +200,15 @@ impl<'a> Signature<'a> {
     /// # Errors
     /// `SignatureDoesNotMatch`.
     pub(super) fn check(&self, request: &Received<'_>, secret: &str) -> Result<(), Failure> {
-        let canonical = request
-            .canonical(&self.signed_headers)
-            .ok_or_else(Failure::wrong_signature)?;
-        let Scope {
-            date,
-            region,
-            service,
-            terminator,
-        } = &self.scope;
+        let canonical = request.canonical(&self.signed_headers).ok_or_else(Failure::wrong_signature)?;
+        let Scope { date, region, service, terminator } = &self.scope;
         let to_sign = format!(
             "{ALGORITHM}\n{}\n{date}/{region}/{service}/{terminator}\n{}",
             self.date,
             hash(canonical.as_bytes())
         );
         let key = signing_key(secret, date, region, service);
-        mac(&key, &to_sign)
-            .verify(&self.mac.into())
-            .map_err(|_| Failure::wrong_signature())
+        mac(&key, &to_sign).verify(&self.mac.into()).map_err(|_| Failure::wrong_signature())
     }
 }
 
@@ -261,21 +220,14 @@ fn check_algorithm(algorithm: &str) -> Result<(), Failure> {
     if algorithm == ALGORITHM {
         return Ok(());
     }
-    Err(Failure::incomplete_signature(format!(
-        "Unsupported AWS 'algorithm': '{algorithm}'."
-    )))
+    Err(Failure::incomplete_signature(format!("Unsupported AWS 'algorithm': '{algorithm}'.")))
 }
 
 /// The key of a day, a region and a service.
 fn signing_key(secret: &str, date: &str, region: &str, service: &str) -> [u8; 32] {
-    let day = mac(format!("AWS4{secret}").as_bytes(), date)
-        .finalize()
-        .into_bytes();
+    let day = mac(format!("AWS4{secret}").as_bytes(), date).finalize().into_bytes();
     let parts = [region, service, TERMINATOR];
-    parts
-        .into_iter()
-        .fold(day, |key, part| mac(&key, part).finalize().into_bytes())
-        .into()
+    parts.into_iter().fold(day, |key, part| mac(&key, part).finalize().into_bytes()).into()
 }
 
 fn mac(key: &[u8], text: &str) -> Hmac<Sha256> {

@@ -14,25 +14,12 @@ const ARN: &str = "arn:aws:sts::111122223333:assumed-role/Admin/alice@example.or
 #[tokio::test]
 async fn the_aws_cli_asks_who_it_is() {
     let (emulator, alice) = emulator().await;
-    let args = [
-        "sts",
-        "get-caller-identity",
-        "--region",
-        "us-east-1",
-        "--output",
-        "json",
-    ];
+    let args = ["sts", "get-caller-identity", "--region", "us-east-1", "--output", "json"];
     let answer: serde_json::Value =
         serde_json::from_str(&run("aws", &args, &emulator, &alice).await).unwrap();
-    assert_eq!(
-        (&answer["Arn"], &answer["Account"]),
-        (&ARN.into(), &ACCOUNT.into())
-    );
+    assert_eq!((&answer["Arn"], &answer["Account"]), (&ARN.into(), &ACCOUNT.into()));
     let seen = &emulator.last_requests()[0];
-    assert_eq!(
-        (seen.method.as_str(), seen.host.as_str()),
-        ("POST", "sts.us-east-1.amazonaws.com")
-    );
+    assert_eq!((seen.method.as_str(), seen.host.as_str()), ("POST", "sts.us-east-1.amazonaws.com"));
 }
 
 #[tokio::test]
@@ -62,16 +49,7 @@ async fn the_aws_cli_assumes_a_role_and_is_then_its_session() {
         secret_access_key: secret_access_key.to_owned(),
         session_token: Some(session_token.to_owned()),
     };
-    let args = [
-        "sts",
-        "get-caller-identity",
-        "--region",
-        "eu-west-1",
-        "--query",
-        "Arn",
-        "--output",
-        "text",
-    ];
+    let args = ["sts", "get-caller-identity", "--region", "eu-west-1", "--query", "Arn", "--output", "text"];
     let arn = run("aws", &args, &emulator, &session).await;
     assert_eq!(arn.trim(), "arn:aws:sts::444455556666:assumed-role/Deployer/ci");
 }
@@ -99,10 +77,7 @@ print(urllib.request.urlopen(request, context=context).read().decode())
 "#;
     let answer = run("python3", &["-c", script], &emulator, &alice).await;
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
-    assert_eq!(
-        answer["GetCallerIdentityResponse"]["GetCallerIdentityResult"]["Arn"],
-        ARN
-    );
+    assert_eq!(answer["GetCallerIdentityResponse"]["GetCallerIdentityResult"]["Arn"], ARN);
 }
 
 #[tokio::test]
@@ -124,9 +99,7 @@ print(urllib.request.urlopen(request).read().decode())
 #[tokio::test]
 async fn a_token_made_and_verified_by_the_go_authenticator() {
     let (emulator, alice) = emulator().await;
-    let authenticator = Assets::locate()
-        .expect("`make assets` builds it")
-        .go_authenticator();
+    let authenticator = Assets::locate().expect("`make assets` builds it").go_authenticator();
     let authenticator = authenticator.to_str().unwrap();
     let args = ["token", "-i", "test", "--region", "us-east-1", "--token-only"];
     let token = run(authenticator, &args, &emulator, &alice).await;
@@ -151,18 +124,12 @@ async fn run(program: &str, args: &[&str], emulator: &Emulator, credentials: &Cr
     for name in ["ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"] {
         command.env_remove(name);
     }
-    command
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    command.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
     command.envs(emulator.client_env()).envs(credentials.env());
     // Those that `make assets` installs, if it has; else, those of this machine.
     if let Ok(assets) = Assets::locate() {
         let path = std::env::var("PATH").unwrap_or_default();
-        let directory = assets
-            .aws_cli()
-            .parent()
-            .map(|path| path.display().to_string())
-            .unwrap_or_default();
+        let directory = assets.aws_cli().parent().map(|path| path.display().to_string()).unwrap_or_default();
         command.env("PATH", format!("{directory}:{path}"));
     }
     let output = command.output().await.unwrap_or_else(|error| {
@@ -171,10 +138,6 @@ async fn run(program: &str, args: &[&str], emulator: &Emulator, credentials: &Cr
         )
     });
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{program} {args:?}: {}\n{stderr}",
-        output.status
-    );
+    assert!(output.status.success(), "{program} {args:?}: {}\n{stderr}", output.status);
     String::from_utf8(output.stdout).unwrap()
 }

@@ -32,14 +32,7 @@ async fn errors_of_the_service() {
         assert!(answer.element("Message").contains(message), "{answer:?}");
     }
     let outcomes = emulator.outcomes();
-    assert_eq!(
-        (
-            outcomes["Throttling"],
-            outcomes["InternalFailure"],
-            outcomes["Success"]
-        ),
-        (1, 1, 1)
-    );
+    assert_eq!((outcomes["Throttling"], outcomes["InternalFailure"], outcomes["Success"]), (1, 1, 1));
 }
 
 #[tokio::test]
@@ -51,13 +44,7 @@ async fn a_fault_for_the_next_requests_ends_by_itself() {
         statuses.push(Presigned::default().send(&emulator, &alice).await.status);
     }
     assert_eq!(statuses, [400, 400, 200]);
-    assert_eq!(
-        emulator.faults().current(),
-        FaultPlan {
-            fault: Fault::Throttle,
-            remaining: Some(0)
-        }
-    );
+    assert_eq!(emulator.faults().current(), FaultPlan { fault: Fault::Throttle, remaining: Some(0) });
 }
 
 #[tokio::test]
@@ -80,12 +67,7 @@ async fn connections_are_reset() {
     let (emulator, alice) = emulator().await;
     emulator.faults().set_for(Fault::Reset, 1);
     let (client, url) = (client(&emulator, HOST), Presigned::default().url(&alice));
-    let error = client
-        .get(&url)
-        .header("x-k8s-aws-id", "test")
-        .send()
-        .await
-        .unwrap_err();
+    let error = client.get(&url).header("x-k8s-aws-id", "test").send().await.unwrap_err();
     assert!(format!("{error:?}").contains("ConnectionReset"), "{error:?}");
     assert_eq!(get(&client, &url, "test").await.status, 200);
     assert_eq!(emulator.connections(), 2);
@@ -94,9 +76,7 @@ async fn connections_are_reset() {
 #[tokio::test]
 async fn redirects_lead_where_they_are_told_to() {
     let (emulator, alice) = emulator().await;
-    emulator
-        .faults()
-        .set(Fault::Redirect("https://elsewhere.example/".to_owned()));
+    emulator.faults().set(Fault::Redirect("https://elsewhere.example/".to_owned()));
     let answer = Presigned::default().send(&emulator, &alice).await;
     assert_eq!(answer.status, 302);
     assert_eq!(answer.headers["location"], "https://elsewhere.example/");
@@ -110,9 +90,7 @@ async fn bodies_are_huge_or_nonsense() {
     assert_eq!(answer.status, 200);
     assert!(answer.body.len() > 1 << 20 && answer.element("Arn").starts_with("arn:"));
 
-    emulator
-        .faults()
-        .set(Fault::Body("text/plain".to_owned(), Bytes::from_static(b"what?")));
+    emulator.faults().set(Fault::Body("text/plain".to_owned(), Bytes::from_static(b"what?")));
     let answer = Presigned::default().send(&emulator, &alice).await;
     assert_eq!((answer.status, answer.body.as_str()), (200, "what?"));
     assert_eq!(answer.headers["content-type"], "text/plain");

@@ -12,15 +12,8 @@ async fn stss_hosts_lead_to_the_emulator() {
     let (emulator, alice) = emulator().await;
     let proxy = reqwest::Proxy::https(format!("http://{}", emulator.proxy_address())).unwrap();
     let client = builder(&emulator).proxy(proxy).build().unwrap();
-    for (host, region) in [
-        ("sts.amazonaws.com", "us-east-1"),
-        ("sts.eu-west-1.amazonaws.com", "eu-west-1"),
-    ] {
-        let presigned = Presigned {
-            host: host.to_owned(),
-            region,
-            ..Presigned::default()
-        };
+    for (host, region) in [("sts.amazonaws.com", "us-east-1"), ("sts.eu-west-1.amazonaws.com", "eu-west-1")] {
+        let presigned = Presigned { host: host.to_owned(), region, ..Presigned::default() };
         for _ in 0..2 {
             let answer = get(&client, &presigned.url(&alice), "test").await;
             assert_eq!(answer.status, 200, "{answer:?}");
@@ -44,10 +37,7 @@ async fn nothing_else_leads_anywhere() {
         let answer = exchange(emulator.proxy_address(), request).await;
         assert!(answer.starts_with("HTTP/1.1 403 "), "{request}: {answer}");
     }
-    let endless = format!(
-        "CONNECT sts.amazonaws.com:443 HTTP/1.1\r\nX: {}\r\n\r\n",
-        "x".repeat(32 * 1024)
-    );
+    let endless = format!("CONNECT sts.amazonaws.com:443 HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(32 * 1024));
     let answer = exchange(emulator.proxy_address(), &endless).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     assert_eq!(emulator.calls(), 0);

@@ -71,10 +71,7 @@ impl Presigned {
             .unwrap()
             .into();
 
-        let url = format!(
-            "https://{}/?Action=GetCallerIdentity&Version=2011-06-15",
-            self.host
-        );
+        let url = format!("https://{}/?Action=GetCallerIdentity&Version=2011-06-15", self.host);
         let headers = self.headers.iter().copied();
         let signable = SignableRequest::new("GET", &url, headers, SignableBody::Bytes(b"")).unwrap();
         let (instructions, _) = sign(signable, &params).unwrap().into_parts();
@@ -101,8 +98,7 @@ impl Answer {
     /// The text of the first element `name`.
     pub(crate) fn element(&self, name: &str) -> &str {
         let rest = self.body.split_once(&format!("<{name}>")).map(|(_, rest)| rest);
-        rest.and_then(|rest| rest.split_once(&format!("</{name}>")))
-            .map_or("", |(text, _)| text)
+        rest.and_then(|rest| rest.split_once(&format!("</{name}>"))).map_or("", |(text, _)| text)
     }
 
     /// Status and error code.
@@ -113,19 +109,13 @@ impl Answer {
 
 /// A client that has `host` lead to the emulator, as arngate's `--sts-connect-to`.
 pub(crate) fn client(emulator: &Emulator, host: &str) -> reqwest::Client {
-    builder(emulator)
-        .no_proxy()
-        .resolve(host, emulator.address())
-        .build()
-        .unwrap()
+    builder(emulator).no_proxy().resolve(host, emulator.address()).build().unwrap()
 }
 
 /// A client that trusts the emulator alone.
 pub(crate) fn builder(emulator: &Emulator) -> reqwest::ClientBuilder {
     let ca = reqwest::Certificate::from_pem(emulator.ca_pem().as_bytes()).unwrap();
-    reqwest::Client::builder()
-        .tls_certs_only([ca])
-        .redirect(reqwest::redirect::Policy::none())
+    reqwest::Client::builder().tls_certs_only([ca]).redirect(reqwest::redirect::Policy::none())
 }
 
 /// Asks with a cluster's header.
@@ -137,9 +127,5 @@ pub(crate) async fn get(client: &reqwest::Client, url: &str, cluster: &str) -> A
 pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Answer {
-        status,
-        headers,
-        body: response.text().await.unwrap(),
-    }
+    Answer { status, headers, body: response.text().await.unwrap() }
 }

@@ -29,22 +29,11 @@ fn the_guides_example() {
         ("x-amz-date", "20150830T123600Z"),
     ]);
     let signature = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7";
-    headers.insert(
-        "authorization",
-        authorization("iam", "content-type;host;x-amz-date", signature),
-    );
+    headers.insert("authorization", authorization("iam", "content-type;host;x-amz-date", signature));
     let query = Parameters::of_query("Action=ListUsers&Version=2010-05-08").unwrap();
-    let request = Received {
-        method: "GET",
-        path: "/",
-        query: &query,
-        headers: &headers,
-        body: b"",
-    };
+    let request = Received { method: "GET", path: "/", query: &query, headers: &headers, body: b"" };
 
-    let canonical = request
-        .canonical(&["content-type", "host", "x-amz-date"])
-        .unwrap();
+    let canonical = request.canonical(&["content-type", "host", "x-amz-date"]).unwrap();
     assert_eq!(
         hash(canonical.as_bytes()),
         "f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59"
@@ -56,36 +45,23 @@ fn the_guides_example() {
     let signature = Signature::of(&request).unwrap();
     assert_eq!(signature.access_key_id, "AKIDEXAMPLE");
     signature.check_scope("iam", Some("us-east-1")).unwrap();
-    signature
-        .check_time("2015-08-30T12:50:00Z".parse().unwrap())
-        .unwrap();
+    signature.check_time("2015-08-30T12:50:00Z".parse().unwrap()).unwrap();
     signature.check(&request, SECRET).unwrap();
-    assert_eq!(
-        signature.check(&request, "another"),
-        Err(Failure::wrong_signature())
-    );
+    assert_eq!(signature.check(&request, "another"), Err(Failure::wrong_signature()));
 }
 
 /// From AWS's SigV4 test suite, its requests without the headers that all of them have.
 #[test]
 fn the_test_suites_vectors() {
     for (name, request, signature) in [
-        (
-            "get-vanilla",
-            "GET /",
-            "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
-        ),
+        ("get-vanilla", "GET /", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
         (
             "get-vanilla-query-order-key-case",
             "GET /?Param2=value2&Param1=value1",
             "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
         ),
         // The path as it was before it was encoded.
-        (
-            "get-utf8",
-            "GET /ሴ",
-            "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85",
-        ),
+        ("get-utf8", "GET /ሴ", "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85"),
         (
             "get-header-value-trim",
             "GET /\nmy-header1:value1\nmy-header2:\"a   b   c\"",
@@ -106,33 +82,17 @@ fn the_test_suites_vectors() {
         let mut lines = head.lines();
         let (method, target) = lines.next().unwrap().split_once(' ').unwrap();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let mut headers = headers(&[
-            ("host", "example.amazonaws.com"),
-            ("x-amz-date", "20150830T123600Z"),
-        ]);
+        let mut headers = headers(&[("host", "example.amazonaws.com"), ("x-amz-date", "20150830T123600Z")]);
         for (name, value) in lines.map(|line| line.split_once(':').unwrap()) {
             headers.append(name, HeaderValue::from_static(value));
         }
         let mut signed: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         signed.sort_unstable();
-        headers.insert(
-            "authorization",
-            authorization("service", &signed.join(";"), signature),
-        );
+        headers.insert("authorization", authorization("service", &signed.join(";"), signature));
 
         let query = Parameters::of_query(query).unwrap();
-        let request = Received {
-            method,
-            path,
-            query: &query,
-            headers: &headers,
-            body: body.as_bytes(),
-        };
-        assert_eq!(
-            Signature::of(&request).unwrap().check(&request, SECRET),
-            Ok(()),
-            "{name}"
-        );
+        let request = Received { method, path, query: &query, headers: &headers, body: body.as_bytes() };
+        assert_eq!(Signature::of(&request).unwrap().check(&request, SECRET), Ok(()), "{name}");
     }
 }
 
@@ -143,13 +103,7 @@ fn presigned(change: impl Fn(&str) -> String) -> Result<(), Failure> {
          &X-Amz-Signature=0000000000000000000000000000000000000000000000000000000000000000";
     let query = Parameters::of_query(&change(query)).unwrap();
     let headers = HeaderMap::new();
-    let request = Received {
-        method: "GET",
-        path: "/",
-        query: &query,
-        headers: &headers,
-        body: b"",
-    };
+    let request = Received { method: "GET", path: "/", query: &query, headers: &headers, body: b"" };
     let signature = Signature::of(&request)?;
     signature.check_scope("sts", Some("us-east-1"))?;
     signature.check_time("2015-08-30T12:36:00Z".parse().unwrap())
@@ -172,17 +126,9 @@ fn what_is_missing_or_malformed_is_incomplete() {
         ("X-Amz-Signature", "X-Amz-Sig"),
     ] {
         let failure = presigned(|query| query.replace(from, to)).unwrap_err();
-        assert_eq!(
-            failure.code, "IncompleteSignature",
-            "{from} → {to}: {}",
-            failure.message
-        );
+        assert_eq!(failure.code, "IncompleteSignature", "{from} → {to}: {}", failure.message);
     }
-    let unsigned = presigned(|query| {
-        query
-            .replace("X-Amz-Algorithm", "A")
-            .replace("X-Amz-Signature", "S")
-    });
+    let unsigned = presigned(|query| query.replace("X-Amz-Algorithm", "A").replace("X-Amz-Signature", "S"));
     assert_eq!(unsigned, Err(Failure::missing_token()));
     for signature in ["00", "FF", "zz"] {
         let wrong = presigned(|query| query.replace(&"00".repeat(32), &signature.repeat(31)));
@@ -193,16 +139,8 @@ fn what_is_missing_or_malformed_is_incomplete() {
 #[test]
 fn the_scope_is_of_this_region_service_and_day() {
     for (from, to, message) in [
-        (
-            "us-east-1",
-            "us-east-2",
-            "Credential should be scoped to a valid region, not 'us-east-2'. ",
-        ),
-        (
-            "%2Fsts",
-            "%2Fiam",
-            "Credential should be scoped to correct service: 'sts'. ",
-        ),
+        ("us-east-1", "us-east-2", "Credential should be scoped to a valid region, not 'us-east-2'. "),
+        ("%2Fsts", "%2Fiam", "Credential should be scoped to correct service: 'sts'. "),
         (
             "aws4_request",
             "aws5",
@@ -215,10 +153,7 @@ fn the_scope_is_of_this_region_service_and_day() {
              '20150829' != '20150830', from '20150830T123600Z'.",
         ),
     ] {
-        assert_eq!(
-            presigned(|query| query.replace(from, to)),
-            Err(Failure::signature(message))
-        );
+        assert_eq!(presigned(|query| query.replace(from, to)), Err(Failure::signature(message)));
     }
 }
 

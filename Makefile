@@ -1,0 +1,46 @@
+# The daily commands. Every one works on a fresh checkout; what it needs beyond a Rust toolchain it says.
+
+.PHONY: help build test check unit integration control-plane assets tools deny fmt demo regions clean
+
+help: ## What there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
+
+build: ## The release binaries: target/release/arngate and arngate-lab
+	cargo build --release --workspace
+
+demo: ## How a token becomes a Kubernetes user, step by step
+	cargo run --release -p arngate-lab -- demo
+
+test: check unit integration control-plane ## Everything below, installing or building what is missing
+
+check: tools ## Formatting, lints, licences and sources of dependencies, documentation
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	lab/deny
+
+unit: ## Tests beside the code, properties included
+	cargo test --workspace --lib --bins --locked
+
+integration: assets ## The real binaries from outside, against the STS emulator and real clients
+	cargo test --locked -p arngate --test cli --test hostile_tokens --test lifecycle --test sts_faults --test token_review
+	cargo test --locked -p arngate-lab --test demo --test sts
+
+control-plane: assets ## A real etcd and kube-apiserver ask arngate
+	cargo test --locked -p arngate-lab --test control_plane
+	cargo test --locked -p arngate --test control_plane -- --nocapture --test-threads 3
+
+assets: ## Build etcd, kube-apiserver, kubectl and the Go client, install the AWS CLI (minutes, once)
+	lab/control-plane/build
+
+tools: ## The Rust components that the checks need
+	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
+
+fmt: ## Format
+	cargo fmt --all
+
+regions: ## Refresh src/sts/regions.rs from the AWS SDK for Python's table (needs botocore)
+	lab/regions/refresh
+
+clean: ## Remove what was built, the control plane's programs included
+	cargo clean
