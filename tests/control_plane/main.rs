@@ -9,6 +9,7 @@
 mod clients;
 mod cluster;
 mod edits;
+mod rbac;
 mod refusals;
 mod restarts;
 mod retries;
