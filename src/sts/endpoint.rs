@@ -2,7 +2,10 @@
 //!
 //! <https://docs.aws.amazon.com/general/latest/gr/sts.html>
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use super::regions;
 use crate::identity::Partition;
@@ -50,6 +53,14 @@ pub enum EndpointError {
         "{0:?} is no host name: want lower-case labels parted by dots, without port, such as vpce-1.sts.us-east-1.vpce.amazonaws.com"
     )]
     Host(String),
+    /// The host is in the table already, for another region.
+    #[error("host {host} is signed for {region}: leave it out of the extra hosts, or give that region")]
+    OtherRegion {
+        /// The host.
+        host: String,
+        /// The region that it already has.
+        region: String,
+    },
 }
 
 impl Endpoint {
@@ -62,19 +73,7 @@ impl Endpoint {
     /// Where `region` cannot be a region's name.
     pub fn regional(region: &str) -> Result<Self, EndpointError> {
         check_region(region)?;
-        let partition = owner(region).unwrap_or_else(|| {
-            let begins = |prefix: &str| region.starts_with(prefix);
-            match () {
-                () if begins("cn-") => Partition::AwsCn,
-                () if begins("us-gov-") => Partition::AwsUsGov,
-                () if begins("us-iso-") => Partition::AwsIso,
-                () if begins("us-isob-") => Partition::AwsIsoB,
-                () if begins("eu-isoe-") => Partition::AwsIsoE,
-                () if begins("us-isof-") => Partition::AwsIsoF,
-                () if begins("eusc-") => Partition::AwsEusc,
-                () => Partition::Aws,
-            }
-        });
+        let partition = owner(region).unwrap_or(Partition::Aws);
         Ok(Self::new(&format!("sts.{region}.{}", suffix(partition)), region))
     }
 
@@ -144,7 +143,20 @@ impl Endpoints {
             check_host(host)?;
             all.push(Endpoint::new(host, region));
         }
-        let by_host = all.into_iter().map(|endpoint| (endpoint.host.clone(), Arc::new(endpoint))).collect();
+        // A host has one region and one label: an extra host that is in the table already changes neither.
+        let mut by_host = HashMap::<_, Arc<Endpoint>>::with_capacity(all.len());
+        for endpoint in all {
+            match by_host.entry(endpoint.host.clone()) {
+                Entry::Vacant(free) => {
+                    free.insert(Arc::new(endpoint));
+                }
+                Entry::Occupied(known) if known.get().region == endpoint.region => {}
+                Entry::Occupied(known) => {
+                    let region = known.get().region.to_string();
+                    return Err(EndpointError::OtherRegion { host: endpoint.host.into(), region });
+                }
+            }
+        }
         Ok(Self { by_host })
     }
 
@@ -181,9 +193,23 @@ const fn dual_stack_suffix(partition: Partition) -> Option<&'static str> {
     }
 }
 
-/// Which partition's table has `region`.
+/// Whose `region` is: by the table, and for a region newer than that by its beginning, which each partition but
+/// aws has for itself.
 fn owner(region: &str) -> Option<Partition> {
-    Partition::ALL.into_iter().find(|partition| regions::of(*partition).contains(&region))
+    const BEGINNINGS: [(&str, Partition); 7] = [
+        ("cn-", Partition::AwsCn),
+        ("us-gov-", Partition::AwsUsGov),
+        ("us-iso-", Partition::AwsIso),
+        ("us-isob-", Partition::AwsIsoB),
+        ("eu-isoe-", Partition::AwsIsoE),
+        ("us-isof-", Partition::AwsIsoF),
+        ("eusc-", Partition::AwsEusc),
+    ];
+    let listed = Partition::ALL.into_iter().find(|partition| regions::of(*partition).contains(&region));
+    listed.or_else(|| {
+        let found = BEGINNINGS.into_iter().find(|(beginning, _)| region.starts_with(beginning));
+        found.map(|(_, partition)| partition)
+    })
 }
 
 fn check_region_of(partition: Partition, region: &str) -> Result<(), EndpointError> {
@@ -207,8 +233,9 @@ fn check_region(region: &str) -> Result<(), EndpointError> {
 
 fn check_host(host: &str) -> Result<(), EndpointError> {
     let labels: Vec<&str> = host.split('.').collect();
-    // A name whose last label is a number is an IP address to whoever resolves it.
-    let name = labels.last().is_some_and(|last| !last.bytes().all(|byte| byte.is_ascii_digit()));
+    // Where the last label is a number, hexadecimal ones included, the name is read as an IPv4 address. No
+    // top-level domain begins with a digit.
+    let name = labels.last().is_some_and(|last| last.starts_with(|first: char| first.is_ascii_lowercase()));
     if host.len() <= 253 && labels.len() >= 2 && name && labels.into_iter().all(is_label) {
         Ok(())
     } else {
@@ -310,15 +337,49 @@ mod tests {
         for region in ["", "s3", "us-east-1.evil.com", "us_east", "-us-east", "US-EAST-1", "a/b-c"] {
             assert_eq!(Endpoint::regional(region), Err(EndpointError::Region(region.to_owned())));
         }
-        for host in ["", "localhost", "127.0.0.1", "a.b:443", "A.b", "a..b", "a.b.", "[::1]", "a.b/c"] {
+        for host in
+            ["", "localhost", "127.0.0.1", "127.0.0.0x1", "a.b:443", "A.b", "a..b", "a.b.", "[::1]", "a.b/c"]
+        {
             let extra = ExtraHost { host: host.to_owned(), region: "us-east-1".to_owned() };
             let error = Endpoints::new(Partition::Aws, None, &[extra]).unwrap_err();
             assert_eq!(error, EndpointError::Host(host.to_owned()));
         }
-        assert!(matches!(
-            Endpoints::new(Partition::Aws, Some("us-gov-west-1"), &[]),
-            Err(EndpointError::OtherPartition { owner: Partition::AwsUsGov, .. })
-        ));
+    }
+
+    #[test]
+    fn a_region_of_another_partition_is_refused_even_when_it_is_newer_than_the_table() {
+        for region in ["us-gov-west-1", "us-gov-mars-1"] {
+            assert_eq!(
+                Endpoints::new(Partition::Aws, Some(region), &[]).unwrap_err(),
+                EndpointError::OtherPartition {
+                    region: region.to_owned(),
+                    owner: Partition::AwsUsGov,
+                    partition: Partition::Aws,
+                }
+            );
+        }
+        Endpoints::new(Partition::AwsIso, Some("us-iso-mars-1"), &[]).unwrap();
+    }
+
+    #[test]
+    fn an_extra_host_takes_no_host_from_its_region() {
+        let with = |hosts: &[(&str, &str)]| {
+            let extra =
+                |(host, region): &(&str, &str)| ExtraHost { host: (*host).into(), region: (*region).into() };
+            Endpoints::new(Partition::Aws, None, &hosts.iter().map(extra).collect::<Vec<_>>())
+        };
+        for hosts in [
+            &[("sts.eu-west-1.amazonaws.com", "us-east-1")][..],
+            &[("sts.amazonaws.com", "eu-west-1")],
+            &[("a.example", "us-east-1"), ("a.example", "eu-west-1")],
+        ] {
+            let error = with(hosts).unwrap_err();
+            assert!(matches!(error, EndpointError::OtherRegion { .. }), "{error}");
+        }
+        let endpoints = with(&[("sts.amazonaws.com", "us-east-1"), ("a.example", "us-east-1")]).unwrap();
+        let label = |host| endpoints.look_up(host).map(|endpoint| endpoint.region_label());
+        assert_eq!(label("sts.amazonaws.com"), Some("global"));
+        assert_eq!(label("a.example"), Some("us-east-1"));
     }
 
     #[test]

@@ -19,6 +19,8 @@ mod error;
 mod parse;
 mod presign;
 mod query;
+#[cfg(test)]
+mod real_clients;
 mod time;
 
 pub use cluster_id::{ClusterId, ClusterIdError};

@@ -62,7 +62,7 @@ impl fmt::Debug for PresignedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PresignedRequest")
             .field("host", &self.endpoint.host())
-            .field("access_key_id", &self.access_key_id)
+            .field("region", &self.endpoint.region())
             .field("signed_at", &self.signed_at)
             .finish_non_exhaustive()
     }

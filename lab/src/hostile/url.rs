@@ -33,6 +33,9 @@ pub(super) fn hosts(good: Url<'_>) -> Vec<HostileCase> {
         ("upper_case_host", "STS.us-east-1.amazonaws.com"),
         ("punycode_host", "xn--sts-xna.us-east-1.amazonaws.com"),
         ("percent_encoding_in_host", "sts%2Eus-east-1.amazonaws.com"),
+        ("percent_encoded_nul_in_host", "sts.us-east-1.amazonaws.com%00"),
+        ("fips_host_of_no_region", "sts-fips.amazonaws.com"),
+        ("octal_ip_address", "0177.0.0.1"),
         ("backslash_in_host", "evil.com\\.sts.us-east-1.amazonaws.com"),
         ("backslash_behind_host", "sts.us-east-1.amazonaws.com\\"),
         ("empty_host", ""),
@@ -73,6 +76,13 @@ pub(super) fn bytes(good: Url<'_>) -> Vec<HostileCase> {
         ("space_at_the_end", good.and(" ")),
         ("space_at_the_beginning", format!(" {}", good.0)),
         ("utf8_beyond_ascii", good.and("ä")),
+        // Many a URL library drops line breaks and tabs before it looks at the rest.
+        ("line_feed_in_scheme", good.with("https", "ht\ntps")),
+        ("tab_in_host", good.with("sts.", "sts\t.")),
+        ("carriage_return_in_host", good.with("sts.", "sts\r.")),
+        ("space_in_host", good.with("sts.", "sts .")),
+        ("line_feed_in_path", good.with("/?", "/\n?")),
+        ("tab_in_a_value", good.with("=GetCaller", "=Get\tCaller")),
     ]
     .map(|(name, url)| HostileCase::of_url(name, &url, TokenError::Character))
     .to_vec()

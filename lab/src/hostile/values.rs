@@ -16,6 +16,11 @@ pub(super) fn fixed(good: Url<'_>) -> Vec<HostileCase> {
         ("cluster_id_not_signed", headers, "host", TokenError::SignedHeaders),
         ("another_header_signed", headers, "accept%3Bhost%3Bx-k8s-aws-id", TokenError::SignedHeaders),
         ("signed_headers_in_upper_case", headers, "Host%3BX-K8s-Aws-Id", TokenError::SignedHeaders),
+        ("another_header_signed_behind", headers, "host%3Bx-k8s-aws-id%3Bx-other", TokenError::SignedHeaders),
+        ("signed_headers_out_of_order", headers, "x-k8s-aws-id%3Bhost", TokenError::SignedHeaders),
+        ("signed_headers_twice", headers, "host%3Bhost%3Bx-k8s-aws-id", TokenError::SignedHeaders),
+        ("signed_headers_empty", headers, "", TokenError::SignedHeaders),
+        ("signed_headers_with_a_raw_semicolon", headers, "host;x-k8s-aws-id", TokenError::Query),
         ("empty_security_token", "X-Amz-Security-Token", "", TokenError::SecurityToken),
     ]
     .map(|(name, parameter, value, refusal)| HostileCase::of_url(name, &good.set(parameter, value), refusal))
