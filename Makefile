@@ -40,7 +40,7 @@ fmt: ## Format
 	cargo fmt --all
 
 regions: ## Refresh src/sts/regions.rs from the AWS SDK for Python's table (needs botocore)
-	lab/regions/refresh
+	lab/regions/refresh && cargo fmt -p arngate
 
 clean: ## Remove what was built, the control plane's programs included
 	cargo clean

@@ -32,7 +32,7 @@ const DRAIN: Duration = Duration::from_secs(9);
 /// The longest request head, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// Serves `listener` until `shutdown` ends; then finishes the requests under way, within [`DRAIN`].
+/// Serves `listener` until `shutdown` ends; then finishes the requests under way, within `DRAIN`.
 ///
 /// With `tls` absent it speaks plain HTTP. `answer` gets each request and the address that it came from.
 pub async fn serve<A, F>(

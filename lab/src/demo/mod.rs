@@ -6,7 +6,7 @@
 //!   aws-auth, edited half way ── watch ───────────────────────┘
 //! ```
 //!
-//! [`stage`] sets it up, [`script`] is what `demo` plays on it, [`up`] leaves it standing.
+//! `stage` sets it up, `script` is what `demo` plays on it, `up` leaves it standing.
 
 mod reviewer;
 mod script;
