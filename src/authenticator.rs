@@ -1,6 +1,9 @@
 //! The path of one token: parse, have STS verify, read the principal, look it up.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
@@ -23,6 +26,8 @@ pub struct Authenticator {
     pub sts: Client,
     /// The backends, in their order.
     pub chain: Arc<Chain>,
+    /// Accounts whose principals are neither logged nor described to Kubernetes.
+    pub scrubbed_accounts: HashSet<AccountId>,
 }
 
 /// An outcome with what is known of the caller, for the audit record.
@@ -36,13 +41,15 @@ pub struct Decision {
     pub identity: Option<Identity>,
     /// What matched, where something did.
     pub mapped: Option<MappedUser>,
+    /// The caller is, or may be, of a scrubbed account: nothing that tells of it may be logged.
+    pub scrubbed: bool,
 }
 
 impl Decision {
     /// An outcome that came before the token was looked at.
     #[must_use]
     pub const fn without_caller(outcome: Outcome) -> Self {
-        Self { outcome, request: None, identity: None, mapped: None }
+        Self { outcome, request: None, identity: None, mapped: None, scrubbed: false }
     }
 }
 
@@ -58,11 +65,14 @@ impl Authenticator {
         let identity = match identity {
             Ok(identity) => identity,
             Err(outcome) => {
-                return Decision { outcome, request: Some(request), identity: None, mapped: None };
+                // Whose it is, is not known; an access key ID would tell the account.
+                let scrubbed = !self.scrubbed_accounts.is_empty();
+                return Decision { outcome, request: Some(request), identity: None, mapped: None, scrubbed };
             }
         };
-        let (outcome, mapped) = self.map(&identity);
-        Decision { outcome, request: Some(request), identity: Some(identity), mapped }
+        let scrubbed = self.scrubbed_accounts.contains(&identity.principal().account());
+        let (outcome, mapped) = self.map(&identity, scrubbed);
+        Decision { outcome, request: Some(request), identity: Some(identity), mapped, scrubbed }
     }
 
     /// Reads STS's answer; nothing in it is believed before it is checked against itself.
@@ -73,19 +83,22 @@ impl Authenticator {
             .map_err(|error| Outcome::Denied(Denial::Caller(error)))
     }
 
-    fn map(&self, identity: &Identity) -> (Outcome, Option<MappedUser>) {
+    fn map(&self, identity: &Identity, scrubbed: bool) -> (Outcome, Option<MappedUser>) {
         match self.chain.map(identity) {
-            Mapped::Found(mapped) => (Outcome::Authenticated(user(identity, &mapped)), Some(mapped)),
+            Mapped::Found(mapped) => {
+                (Outcome::Authenticated(user(identity, &mapped, scrubbed)), Some(mapped))
+            }
             Mapped::NotMapped => (Outcome::Denied(Denial::NotMapped), None),
             Mapped::NotLoaded(backend) => (Outcome::Unavailable(Unavailability::NotLoaded(backend)), None),
             Mapped::Failed(error) => {
                 tracing::warn!(
-                    canonical_arn = identity.principal().canonical_arn(),
+                    canonical_arn = (!scrubbed).then(|| identity.principal().canonical_arn()),
                     %error,
                     "a mapping matches, but cannot be rendered"
                 );
                 (Outcome::Denied(Denial::NotRendered), None)
             }
+            Mapped::Reserved(_) => (Outcome::Denied(Denial::Reserved), None),
         }
     }
 }
@@ -103,8 +116,18 @@ fn refused(error: StsError) -> Outcome {
 }
 
 /// The user as aws-iam-authenticator describes it, so that authorizers and audit logs go on.
-fn user(identity: &Identity, mapped: &MappedUser) -> User {
+///
+/// Of a scrubbed account's principal nothing is told but the username that the mapping gives.
+fn user(identity: &Identity, mapped: &MappedUser, scrubbed: bool) -> User {
     let principal = identity.principal();
+    if scrubbed {
+        return User {
+            username: mapped.username.clone(),
+            uid: format!("aws-iam-authenticator:administrative:{}", mapped.username),
+            groups: mapped.groups.clone(),
+            extra: BTreeMap::new(),
+        };
+    }
     User {
         username: mapped.username.clone(),
         uid: format!("aws-iam-authenticator:{}:{}", principal.account(), identity.user_id()),

@@ -54,6 +54,9 @@ pub enum Denial {
     /// A mapping matched, but its username or a group cannot be rendered for this principal.
     #[error("the mapping that matches the IAM principal cannot be rendered")]
     NotRendered,
+    /// A mapping matched, and gives a username that is reserved from its backend.
+    #[error("the mapping that matches the IAM principal gives a username that is reserved from its backend")]
+    Reserved,
     /// The review asks for audiences of which this server serves none.
     #[error("none of the audiences asked for is served here")]
     Audience,
@@ -108,7 +111,7 @@ impl Outcome {
         match self {
             Self::Authenticated(_) => "success",
             Self::Denied(Denial::Token(_)) => "invalid_token",
-            Self::Denied(Denial::NotMapped | Denial::NotRendered | Denial::Audience)
+            Self::Denied(Denial::NotMapped | Denial::NotRendered | Denial::Reserved | Denial::Audience)
             | Self::Unavailable(Unavailability::NotLoaded(_)) => "uknown_user",
             Self::Unavailable(Unavailability::Sts(NoVerdict::Throttled)) => "sts_throttling",
             Self::Denied(Denial::Rejected(_) | Denial::Caller(_))
@@ -141,6 +144,7 @@ impl Denial {
             },
             Self::NotMapped => "not_mapped",
             Self::NotRendered => "not_rendered",
+            Self::Reserved => "username_reserved",
             Self::Audience => "audience",
         }
     }
@@ -164,7 +168,7 @@ impl Denial {
                 | Rejection::Other => false,
             },
             Self::Caller(_) | Self::Audience => true,
-            Self::NotMapped | Self::NotRendered => false,
+            Self::NotMapped | Self::NotRendered | Self::Reserved => false,
         }
     }
 }

@@ -127,13 +127,16 @@ impl Server {
                     sources.push((ConfigMapSource::new(publisher, metrics.clone()), client));
                 }
             }
-            backends.push(backend);
+            let reserved = settings.reserved_prefixes.iter().filter(|(reserving, _)| reserving == mode);
+            let reserved: Vec<String> = reserved.flat_map(|(_, prefixes)| prefixes.clone()).collect();
+            backends.push(backend.reserving(&reserved));
         }
         let authenticator = Authenticator {
             partition: settings.partition,
             sts: Client::new(&settings.sts, &settings.cluster_id, metrics.clone())?,
             endpoints: settings.endpoints,
             chain: Arc::new(Chain::new(backends)),
+            scrubbed_accounts: settings.scrubbed_accounts,
         };
         let health = bind_health(settings.health_port).await;
         Ok(Self {

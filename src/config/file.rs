@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    identity::AccountId,
     mapping::BackendMode,
     sts::ExtraHost,
     yaml::{self, Node, Position, Value, YamlError},
@@ -93,6 +94,10 @@ pub struct File {
     pub sts_ca_bundle: Option<PathBuf>,
     /// `server.stsExtraHosts`, each with `host` and `region`
     pub sts_extra_hosts: Vec<ExtraHost>,
+    /// `server.scrubbedAccounts`
+    pub scrubbed_accounts: Vec<AccountId>,
+    /// `server.reservedPrefixConfig`, each with `backendMode` and `usernamePrefixReserveList`
+    pub reserved_prefixes: Vec<(BackendMode, Vec<String>)>,
     /// `server.mapRoles`
     pub map_roles: Option<Node>,
     /// `server.mapUsers`
@@ -103,14 +108,8 @@ pub struct File {
 
 /// Keys of aws-iam-authenticator that decide who gets in or what is shown of whom, and that this version does
 /// not serve. To ignore them would let in, or show, what its user had shut out.
-const NOT_SERVED: [&str; 6] = [
-    "scrubbedAccounts",
-    "reservedPrefixConfig",
-    "dynamicfilepath",
-    "dynamicfileUserIDStrict",
-    "dynamicBackendModePath",
-    "ec2DescribeInstancesRoleARN",
-];
+const NOT_SERVED: [&str; 4] =
+    ["dynamicfilepath", "dynamicfileUserIDStrict", "dynamicBackendModePath", "ec2DescribeInstancesRoleARN"];
 
 impl File {
     /// Reads the file at `path`.
@@ -161,6 +160,8 @@ impl File {
         self.sts_connect_to = server.parsed("stsConnectTo")?;
         self.sts_ca_bundle = server.text("stsCABundle")?.map(PathBuf::from);
         self.sts_extra_hosts = server.extra_hosts("stsExtraHosts")?;
+        self.scrubbed_accounts = server.parsed_list("scrubbedAccounts")?;
+        self.reserved_prefixes = server.reserved_prefixes("reservedPrefixConfig")?;
         self.map_roles = server.take("mapRoles");
         self.map_users = server.take("mapUsers");
         self.map_accounts = server.take("mapAccounts");
@@ -298,6 +299,21 @@ impl<'a> Section<'a> {
             .collect()
     }
 
+    fn reserved_prefixes(&mut self, key: &str) -> Result<Vec<(BackendMode, Vec<String>)>, ConfigError> {
+        let Some(node) = self.take(key) else { return Ok(Vec::new()) };
+        let form = "want a list of entries with backendMode and usernamePrefixReserveList";
+        let Value::Sequence(items) = node.value else { return Err(self.error(key, node.span, form)) };
+        items
+            .into_iter()
+            .map(|item| {
+                let position = item.span;
+                let mut fields = Section::new(self.path, "server.reservedPrefixConfig.", item)?;
+                let mode = fields.parsed("backendMode")?.ok_or_else(|| self.error(key, position, form))?;
+                Ok((mode, fields.parsed_list("usernamePrefixReserveList")?))
+            })
+            .collect()
+    }
+
     fn warn_of_the_rest(&self) {
         for (key, node) in &self.fields {
             tracing::warn!(
@@ -353,7 +369,11 @@ mod tests {
             ("server:\n  partition: awz\n", "config.yaml:2:14: server.partition: \"awz\": unknown partition"),
             ("server: [1]\n", "config.yaml:1:9: server.: want keys"),
             ("server:\n  address: localhost\n", "config.yaml:2:12: server.address: \"localhost\""),
-            ("server:\n  scrubbedAccounts: ['111122223333']\n", "not served by this version"),
+            ("server:\n  dynamicfilepath: /x\n", "not served by this version"),
+            (
+                "server:\n  scrubbedAccounts: ['1']\n",
+                "config.yaml:2:22: server.scrubbedAccounts: \"1\": an account ID is twelve digits",
+            ),
             ("clusterID: [\n", "config.yaml: "),
         ] {
             let error = parse(text).unwrap_err().to_string();

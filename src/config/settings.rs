@@ -1,8 +1,8 @@
-use std::{net::IpAddr, path::PathBuf, sync::Arc};
+use std::{collections::HashSet, net::IpAddr, path::PathBuf, sync::Arc};
 
 use super::{ConfigError, File, ServerFlags};
 use crate::{
-    identity::Partition,
+    identity::{AccountId, Partition},
     mapping::{BackendMode, Severity, Snapshot},
     sts::{ClientOptions, EndpointError, Endpoints},
     token::{ClusterId, ClusterIdError},
@@ -41,6 +41,10 @@ pub struct ServerSettings {
     pub mounted: Arc<Snapshot>,
     /// Audiences that tokens accepted here are meant for.
     pub audiences: Vec<String>,
+    /// Accounts whose principals are neither logged nor described to Kubernetes.
+    pub scrubbed_accounts: HashSet<AccountId>,
+    /// Beginnings of usernames that a backend may not give.
+    pub reserved_prefixes: Vec<(BackendMode, Vec<String>)>,
     /// How STS is reached.
     pub sts: ClientOptions,
 }
@@ -136,6 +140,8 @@ impl ServerSettings {
             backend_modes,
             mounted: Arc::new(mounted),
             audiences: pick(&flags.audiences, file.audiences, Vec::new),
+            scrubbed_accounts: file.scrubbed_accounts.into_iter().collect(),
+            reserved_prefixes: file.reserved_prefixes,
             sts: ClientOptions {
                 connect_to: flags.sts_connect_to.clone().or(file.sts_connect_to),
                 ca_bundle: flags.sts_ca_bundle.clone().or(file.sts_ca_bundle),

@@ -33,7 +33,7 @@ impl BackendMode {
     #[must_use]
     pub fn backend(self) -> (Backend, Publisher) {
         let slot = Arc::new(ArcSwapOption::empty());
-        (Backend { mode: self, slot: Arc::clone(&slot) }, Publisher(slot))
+        (Backend { mode: self, slot: Arc::clone(&slot), reserved: Box::default() }, Publisher(slot))
     }
 }
 
@@ -63,6 +63,19 @@ type Slot = Arc<ArcSwapOption<Snapshot>>;
 pub struct Backend {
     mode: BackendMode,
     slot: Slot,
+    /// Beginnings of usernames that it may not give; none is empty.
+    reserved: Box<[Box<str>]>,
+}
+
+impl Backend {
+    /// The same backend, which may give no username that begins with one of `prefixes`. An empty one reserves
+    /// nothing, as today.
+    #[must_use]
+    pub fn reserving(self, prefixes: &[String]) -> Self {
+        let reserved =
+            prefixes.iter().filter(|prefix| !prefix.is_empty()).map(|prefix| prefix.as_str().into());
+        Self { reserved: reserved.collect(), ..self }
+    }
 }
 
 /// The other end of a [`Backend`]: what its source publishes by.
@@ -91,6 +104,8 @@ pub enum Mapped {
     NotLoaded(BackendMode),
     /// What matches cannot be rendered.
     Failed(RenderError),
+    /// What matches gives a username that is reserved from this backend.
+    Reserved(BackendMode),
 }
 
 /// A Kubernetes user, and what made it.
@@ -134,6 +149,12 @@ impl Chain {
                 Match::Account(origin) => (Ok((identity.principal().canonical_arn(), Vec::new())), origin),
             };
             return match rendered {
+                // After rendering, so that no placeholder smuggles a prefix in.
+                Ok((username, _))
+                    if backend.reserved.iter().any(|prefix| username.starts_with(&**prefix)) =>
+                {
+                    Mapped::Reserved(backend.mode)
+                }
                 Ok((username, groups)) => {
                     Mapped::Found(MappedUser { username, groups, backend: backend.mode, origin })
                 }
@@ -212,6 +233,21 @@ mod tests {
         let Mapped::Found(user) = chain.map(&role) else { panic!("not found") };
         assert_eq!((user.username.as_str(), user.groups.len()), ("arn:aws:iam::111122223333:role/R", 0));
         assert_eq!(user.origin.to_string(), "mapAccounts entry 1 (line 1)");
+    }
+
+    #[test]
+    fn a_reserved_username_is_refused_whatever_gives_it() {
+        let (backend, source) = BackendMode::MountedFile.backend();
+        let reserved = ["".to_owned(), "system:".to_owned(), "arn:aws:iam::111122223333:user/c".to_owned()];
+        let chain = Chain::new(vec![backend.reserving(&reserved)]);
+        let entries = format!("[{{userarn: {BOB}, username: 'system:x'}}]");
+        let data = [("mapUsers", entries.as_str()), ("mapAccounts", "['111122223333']")];
+        let data = data.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        source.publish(Arc::new(Snapshot::update(None, &BTreeMap::from(data)).0));
+        assert_eq!(chain.map(&identity(BOB)), Mapped::Reserved(BackendMode::MountedFile));
+        assert_eq!(chain.map(&identity(CAROL)), Mapped::Reserved(BackendMode::MountedFile), "by its account");
+        let dora = "arn:aws:iam::111122223333:user/dora";
+        assert_eq!(username(&chain.map(&identity(dora))), dora);
     }
 
     #[test]

@@ -1,6 +1,11 @@
 use std::{net::SocketAddr, time::Duration};
 
-use crate::{authenticator::Decision, outcome::Outcome};
+use crate::{
+    authenticator::Decision,
+    identity::{Identity, Principal},
+    outcome::{Outcome, User},
+    token::PresignedRequest,
+};
 
 /// What is known of the review itself.
 #[derive(Debug, Clone, Copy)]
@@ -15,19 +20,25 @@ pub struct Review {
 
 /// Writes the audit record of one decision.
 pub fn record(review: Review, decision: &Decision) {
-    let Decision { outcome, request, identity, mapped } = decision;
-    let principal = identity.as_ref().map(crate::identity::Identity::principal);
-    let user = if let Outcome::Authenticated(user) = outcome { Some(user) } else { None };
+    let Decision { outcome, request, identity, mapped, scrubbed } = decision;
+    let granted = matches!(outcome, Outcome::Authenticated(_));
+    let account = identity.as_ref().map(|identity| identity.principal().account());
+    // A scrubbed account's username is the mapping's own, and may be told, unless it holds the account (as the
+    // canonical ARN does, where the mapping gives no other name).
+    let tells =
+        |user: &&User| !scrubbed || account.is_none_or(|account| !user.username.contains(account.as_str()));
+    let user = if let Outcome::Authenticated(user) = outcome { Some(user).filter(tells) } else { None };
+    let principal = identity.as_ref().filter(|_| !scrubbed).map(Identity::principal);
     tracing::info!(
         target: "arngate::audit",
         review = review.id,
         client = %review.client,
         decision = outcome.label(),
         reason = outcome.reason(),
-        detail = user.is_none().then(|| outcome.message()),
-        arn = principal.map(crate::identity::Principal::arn),
-        canonical_arn = principal.map(crate::identity::Principal::canonical_arn),
-        access_key_id = request.as_ref().map(crate::token::PresignedRequest::access_key_id),
+        detail = (!granted).then(|| outcome.message()),
+        arn = principal.map(Principal::arn),
+        canonical_arn = principal.map(Principal::canonical_arn),
+        access_key_id = request.as_ref().filter(|_| !scrubbed).map(PresignedRequest::access_key_id),
         username = user.map(|user| user.username.as_str()),
         uid = user.map(|user| user.uid.as_str()),
         groups = user.map(|user| user.groups.join(",")),
