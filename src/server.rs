@@ -90,7 +90,7 @@ impl Server {
             TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
         // Port 0 asks for any free port; from here on it is the one that was given.
         let port = listener.local_addr().map_err(|source| ServerError::Listen { address, source })?.port();
-        let url = format!("https://{}/authenticate", host_and_port(&settings.hostname, port));
+        let url = settings.url(port);
 
         let certificate = Certificate::load_or_make(
             &settings.state_dir,
@@ -218,8 +218,4 @@ async fn bind_health(port: u16) -> Option<TcpListener> {
         tracing::error!(port, %error, "cannot listen for health checks; serving without");
     }
     None
-}
-
-fn host_and_port(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

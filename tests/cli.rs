@@ -224,8 +224,15 @@ fn a_token_without_credentials_says_where_they_are_looked_for() {
 
 #[test]
 fn version_and_help_teach() {
-    let version = arngate().arg("version").output().unwrap();
-    assert_eq!(text(&version).0, format!("arngate {}\n", env!("CARGO_PKG_VERSION")));
+    let number = env!("CARGO_PKG_VERSION");
+    for (args, want) in [
+        (&["version"][..], format!("{{\"Version\":\"{number}\"}}\n")),
+        (&["version", "-o", "yaml"], format!("Version: {number}\n")),
+        (&["version", "-s"], format!("{number}\n")),
+        (&["--version"], format!("arngate {number}\n")),
+    ] {
+        assert_eq!(text(&arngate().args(args).output().unwrap()).0, want);
+    }
     let help = text(&arngate().arg("--help").output().unwrap()).0;
     for words in ["server", "token", "verify", "Examples:", "Exit codes:"] {
         assert!(help.contains(words), "{words} is missing:\n{help}");
@@ -233,5 +240,35 @@ fn version_and_help_teach() {
     for command in ["server", "token", "verify"] {
         let output = arngate().args([command, "--help"]).output().unwrap();
         assert!(output.status.success() && text(&output).0.len() > 300);
+    }
+}
+
+#[tokio::test]
+async fn init_makes_the_files_that_a_server_then_uses() {
+    for (gate, state, kubeconfig) in [
+        ("ConfiguredInitDirectories=false", ".", "aws-iam-authenticator.kubeconfig"),
+        ("ConfiguredInitDirectories=true", "state", "kubeconfig.yaml"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(
+            folder.path().join("config.yaml"),
+            "clusterID: c\nserver: {stateDir: state, generateKubeconfig: kubeconfig.yaml}\n",
+        )
+        .unwrap();
+        let run = || {
+            let args = ["init", "-c", "config.yaml", "--hostname", "auth.example", "--feature-gates", gate];
+            let output = arngate().args(args).current_dir(folder.path()).output().unwrap();
+            assert!(output.status.success(), "{}", text(&output).1);
+            text(&output).0
+        };
+        let words = run();
+        assert!(words.contains("--authentication-token-webhook-config-file=kubeconfig.yaml"), "{words}");
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        let (certificate, written) = (read(&format!("{state}/cert.pem")), read(kubeconfig));
+        assert!(written.contains("server: https://auth.example:21362/authenticate"), "{written}");
+        run();
+        assert_eq!(read(&format!("{state}/cert.pem")), certificate, "a second run keeps them");
+        assert_eq!(read(kubeconfig), written);
+        assert_eq!(folder.path().join("state").exists(), state == "state");
     }
 }

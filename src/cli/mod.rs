@@ -1,15 +1,20 @@
 //! The command line: one file a command.
 
+mod init;
 mod server;
 mod sts_options;
 mod token;
 mod verify;
+mod version;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::telemetry::{self, LogFormat, Verbosity};
+use crate::{
+    config::FeatureGates,
+    telemetry::{self, LogFormat, Verbosity},
+};
 
 /// An IAM authenticator for Kubernetes: kube-apiserver asks it who a bearer token is, AWS STS vouches for the
 /// caller, and aws-auth says which user and groups that is.
@@ -58,18 +63,23 @@ struct Global {
         global = true
     )]
     log_verbosity: Verbosity,
+    /// Feature gates: ConfiguredInitDirectories, and those of today that need no gate here
+    #[arg(long, value_name = "NAME=BOOL,…", default_value = "", hide_default_value = true, global = true)]
+    feature_gates: FeatureGates,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve kube-apiserver's token webhook
     Server(Box<server::Args>),
+    /// Make certificate, key and webhook kubeconfig before the server first starts
+    Init(init::Args),
     /// Print a token for a cluster, as a client-go credential plugin (ExecCredential) or bare
     Token(token::Args),
     /// Have STS verify a token and print whom it vouches for, or why it is refused
     Verify(verify::Args),
     /// Print the version
-    Version,
+    Version(version::Args),
 }
 
 /// Runs the program on the process's arguments.
@@ -88,10 +98,8 @@ pub fn main() -> ExitCode {
             Command::Server(args) => server::run(&global, *args).await,
             Command::Token(args) => token::run(&global, args).await,
             Command::Verify(args) => verify::run(&global, args).await,
-            Command::Version => {
-                println!("arngate {}", env!("CARGO_PKG_VERSION"));
-                Ok(ExitCode::SUCCESS)
-            }
+            Command::Init(args) => init::run(&global, global.feature_gates, args),
+            Command::Version(args) => Ok(version::run(&args)),
         }
     });
     // What still waits for a name server or a file must not hold the exit up.

@@ -28,6 +28,9 @@ pub struct ServerFlags {
     /// URL of the API server, instead of the kubeconfig's
     #[arg(long, value_name = "URL")]
     pub master: Option<String>,
+    /// Name in the certificate and in the webhook kubeconfig's URL [default: localhost]
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
     /// IP address to listen on [default: 127.0.0.1]
     #[arg(long, value_name = "IP")]
     pub address: Option<IpAddr>,

@@ -7,8 +7,10 @@
 
 mod file;
 mod flags;
+mod gates;
 mod settings;
 
 pub use file::{ConfigError, File};
 pub use flags::ServerFlags;
+pub use gates::{FeatureGates, GateError};
 pub use settings::{ServerSettings, SettingsError};

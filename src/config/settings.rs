@@ -120,7 +120,7 @@ impl ServerSettings {
             address: flags.address.or(file.address).unwrap_or(IpAddr::from([127, 0, 0, 1])),
             port: flags.port.or(file.port).unwrap_or(21362),
             health_port: flags.health_port.or(file.health_port).unwrap_or(21363),
-            hostname: file.hostname.unwrap_or_else(|| "localhost".to_owned()),
+            hostname: flags.hostname.clone().or(file.hostname).unwrap_or_else(|| "localhost".to_owned()),
             state_dir: flags
                 .state_dir
                 .clone()
@@ -151,6 +151,19 @@ impl ServerSettings {
                 ..ClientOptions::default()
             },
         })
+    }
+}
+
+impl ServerSettings {
+    /// Where kube-apiserver finds the server, where it listens on `port`.
+    #[must_use]
+    pub fn url(&self, port: u16) -> String {
+        let host = &self.hostname;
+        if host.contains(':') {
+            format!("https://[{host}]:{port}/authenticate")
+        } else {
+            format!("https://{host}:{port}/authenticate")
+        }
     }
 }
 
