@@ -14,7 +14,7 @@ pub(super) struct StsOptions {
     #[arg(long, default_value = "aws", value_name = "PARTITION")]
     partition: Partition,
     /// A region to allow beside those in arngate's table
-    #[arg(long, env = "AWS_REGION", value_name = "REGION")]
+    #[arg(long, value_name = "REGION")]
     region: Option<String>,
     /// Connect here for STS, whatever the token's host (a VPC endpoint, an emulator); Host, SNI and the
     /// certificate check stay

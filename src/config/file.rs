@@ -180,11 +180,13 @@ struct Section<'a> {
     path: &'a Path,
     prefix: &'static str,
     fields: Vec<(String, Node)>,
+    /// The keys that were asked for: what a key that is left over may be meant for.
+    known: Vec<&'static str>,
 }
 
 impl<'a> Section<'a> {
     fn new(path: &'a Path, prefix: &'static str, node: Node) -> Result<Self, ConfigError> {
-        let mut section = Self { path, prefix, fields: Vec::new() };
+        let mut section = Self { path, prefix, fields: Vec::new(), known: Vec::new() };
         let position = node.span;
         match node.value {
             Value::Null => {}
@@ -223,14 +225,15 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn take(&mut self, key: &str) -> Option<Node> {
+    fn take(&mut self, key: &'static str) -> Option<Node> {
+        self.known.push(key);
         let index = self.fields.iter().position(|(name, _)| name.eq_ignore_ascii_case(key))?;
         let node = self.fields.swap_remove(index).1;
         (!matches!(node.value, Value::Null)).then_some(node)
     }
 
     /// A text; an empty one says nothing, as today.
-    fn text(&mut self, key: &str) -> Result<Option<String>, ConfigError> {
+    fn text(&mut self, key: &'static str) -> Result<Option<String>, ConfigError> {
         let Some(node) = self.take(key) else {
             return Ok(None);
         };
@@ -241,7 +244,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn parsed<T: FromStr<Err: Display>>(&mut self, key: &str) -> Result<Option<T>, ConfigError> {
+    fn parsed<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Result<Option<T>, ConfigError> {
         let Some(node) = self.take(key) else {
             return Ok(None);
         };
@@ -256,7 +259,7 @@ impl<'a> Section<'a> {
     }
 
     /// A list, or one text with commas, which is the same list as the flag takes.
-    fn parsed_list<T: FromStr<Err: Display>>(&mut self, key: &str) -> Result<Vec<T>, ConfigError> {
+    fn parsed_list<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Result<Vec<T>, ConfigError> {
         let Some(node) = self.take(key) else {
             return Ok(Vec::new());
         };
@@ -278,7 +281,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn extra_hosts(&mut self, key: &str) -> Result<Vec<ExtraHost>, ConfigError> {
+    fn extra_hosts(&mut self, key: &'static str) -> Result<Vec<ExtraHost>, ConfigError> {
         let Some(node) = self.take(key) else {
             return Ok(Vec::new());
         };
@@ -299,7 +302,10 @@ impl<'a> Section<'a> {
             .collect()
     }
 
-    fn reserved_prefixes(&mut self, key: &str) -> Result<Vec<(BackendMode, Vec<String>)>, ConfigError> {
+    fn reserved_prefixes(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Vec<(BackendMode, Vec<String>)>, ConfigError> {
         let Some(node) = self.take(key) else { return Ok(Vec::new()) };
         let form = "want a list of entries with backendMode and usernamePrefixReserveList";
         let Value::Sequence(items) = node.value else { return Err(self.error(key, node.span, form)) };
@@ -314,12 +320,27 @@ impl<'a> Section<'a> {
             .collect()
     }
 
+    /// What each key that nobody asked for may be meant for.
+    fn left_over(&self) -> Vec<(&str, Position, Option<&'static str>)> {
+        let likeness = |key: &str, known: &str| {
+            strsim::normalized_damerau_levenshtein(&key.to_ascii_lowercase(), &known.to_ascii_lowercase())
+        };
+        let meant = |key: &str| {
+            let best = self.known.iter().max_by(|a, b| likeness(key, a).total_cmp(&likeness(key, b)));
+            best.copied().filter(|best| likeness(key, best) >= 0.6)
+        };
+        self.fields.iter().map(|(key, node)| (key.as_str(), node.span, meant(key))).collect()
+    }
+
     fn warn_of_the_rest(&self) {
-        for (key, node) in &self.fields {
+        for (key, position, meant) in self.left_over() {
+            let did_you_mean = meant.map(|meant| format!(": did you mean {}{meant}?", self.prefix));
             tracing::warn!(
                 file = %self.path.display(),
-                line = node.span.line,
-                "unknown key {}{key} in the configuration file: ignored", self.prefix
+                line = position.line,
+                "{}{key} is no key of the configuration file, and ignored{}",
+                self.prefix,
+                did_you_mean.unwrap_or_default()
             );
         }
     }
@@ -359,6 +380,19 @@ mod tests {
     fn a_list_may_be_one_text_with_commas() {
         let file = parse("server:\n  backendMode: EKSConfigMap,MountedFile\n").unwrap();
         assert_eq!(file.backend_mode, [BackendMode::EksConfigMap, BackendMode::MountedFile]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_told_with_the_one_that_may_be_meant() {
+        let node = yaml::parse("prot: 1\nbackendModes: [x]\ncolour: red\n", yaml::Limits::default())
+            .unwrap()
+            .unwrap();
+        let mut section = Section::new(Path::new("config.yaml"), "server.", node).unwrap();
+        for key in ["port", "backendMode", "master"] {
+            assert!(section.take(key).is_none());
+        }
+        let keys: Vec<_> = section.left_over().into_iter().map(|(key, _, meant)| (key, meant)).collect();
+        assert_eq!(keys, [("prot", Some("port")), ("backendModes", Some("backendMode")), ("colour", None)]);
     }
 
     #[test]

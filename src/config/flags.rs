@@ -10,7 +10,7 @@ pub struct ServerFlags {
     #[arg(long, value_name = "PARTITION")]
     pub partition: Option<Partition>,
     /// A region to allow beside those in arngate's table
-    #[arg(long, env = "AWS_REGION", value_name = "REGION")]
+    #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
     /// Where to write the webhook kubeconfig for kube-apiserver
     /// [default: /etc/kubernetes/aws-iam-authenticator/kubeconfig.yaml]
