@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn a_reserved_username_is_refused_whatever_gives_it() {
         let (backend, source) = BackendMode::MountedFile.backend();
-        let reserved = ["".to_owned(), "system:".to_owned(), "arn:aws:iam::111122223333:user/c".to_owned()];
+        let reserved = [String::new(), "system:".to_owned(), "arn:aws:iam::111122223333:user/c".to_owned()];
         let chain = Chain::new(vec![backend.reserving(&reserved)]);
         let entries = format!("[{{userarn: {BOB}, username: 'system:x'}}]");
         let data = [("mapUsers", entries.as_str()), ("mapAccounts", "['111122223333']")];
