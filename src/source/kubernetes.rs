@@ -1,7 +1,9 @@
 //! The connection to the API server.
 
-use std::{path::Path, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 
+use http::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 /// Why there is no connection to the API server. Whether it answers is not looked at here.
@@ -41,10 +43,12 @@ pub async fn client(
     master: Option<&str>,
     quiet: Duration,
 ) -> Result<kube::Client, KubernetesError> {
+    let mut names_a_proxy = false;
     let mut config = match kubeconfig {
         Some(path) => {
             let error = |source| KubernetesError::Kubeconfig { path: path.display().to_string(), source };
             let kubeconfig = Kubeconfig::read_from(path).map_err(error)?;
+            names_a_proxy = self::names_a_proxy(&kubeconfig);
             kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
                 .await
                 .map_err(error)?
@@ -54,7 +58,64 @@ pub async fn client(
     if let Some(master) = master {
         config.cluster_url = master.parse()?;
     }
+    if !names_a_proxy {
+        // kube 5.0 holds NO_PROXY against the proxy's own address, and sends what is on this machine through it.
+        config.proxy_url = proxy(&config.cluster_url, &Matcher::from_env());
+    }
     config.connect_timeout = Some(Duration::from_secs(5));
     config.read_timeout = Some(quiet);
     Ok(kube::Client::try_from(config)?)
+}
+
+/// Whether the kubeconfig's current cluster has a `proxy-url`.
+fn names_a_proxy(kubeconfig: &Kubeconfig) -> bool {
+    let context =
+        kubeconfig.contexts.iter().find(|context| Some(&context.name) == kubeconfig.current_context.as_ref());
+    let name = context.and_then(|context| context.context.as_ref()).map(|context| &context.cluster);
+    let cluster = kubeconfig.clusters.iter().find(|cluster| Some(&cluster.name) == name);
+    let url =
+        cluster.and_then(|cluster| cluster.cluster.as_ref()).and_then(|cluster| cluster.proxy_url.as_deref());
+    url.is_some_and(|url| !url.is_empty())
+}
+
+/// The proxy that the environment names for `url`; none for this machine itself, as in Go's clients.
+fn proxy(url: &Uri, environment: &Matcher) -> Option<Uri> {
+    let host = url.host()?.trim_start_matches('[').trim_end_matches(']');
+    let is_local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if is_local { None } else { environment.intercept(url).map(|proxy| proxy.uri().clone()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environments_proxy_is_not_for_this_machine_nor_for_what_no_proxy_names() {
+        let environment =
+            Matcher::builder().https("http://proxy.example:3128").no("10.0.0.0/8,.internal").build();
+        for (url, wanted) in [
+            ("https://api.example:6443", true),
+            ("https://10.1.2.3:6443", false),
+            ("https://api.internal", false),
+            ("https://127.0.0.1:6443", false),
+            ("https://[::1]:6443", false),
+            ("https://localhost:6443", false),
+        ] {
+            let url: Uri = url.parse().unwrap();
+            assert_eq!(proxy(&url, &environment).is_some(), wanted, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_kubeconfigs_own_proxy_is_seen() {
+        for (cluster, wanted) in
+            [("server: https://a", false), ("server: https://a, proxy-url: 'http://p'", true)]
+        {
+            let text = format!(
+                "{{current-context: c, contexts: [{{name: c, context: {{cluster: k, user: u}}}}],
+                  clusters: [{{name: k, cluster: {{{cluster}}}}}]}}"
+            );
+            assert_eq!(names_a_proxy(&Kubeconfig::from_yaml(&text).unwrap()), wanted, "{cluster}");
+        }
+    }
 }
