@@ -126,3 +126,36 @@ async fn a_taken_health_port_does_not_keep_it_from_serving() {
     server.review("garbage").await.assert_final_denial();
     assert!(server.log_text().contains("cannot listen for health checks"));
 }
+
+#[tokio::test]
+async fn it_goes_on_when_nobody_takes_its_log_lines_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = support::arngate()
+        .args(["server", "-i", "c", "--port", "0", "--health-port", "0", "-l", "json", "--state-dir"])
+        .arg(folder.path())
+        .arg("--generate-kubeconfig")
+        .arg(folder.path().join("kubeconfig"))
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    let listening = std::io::BufRead::lines(stderr)
+        .map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap())
+        .find(|line| line["message"] == "listening")
+        .unwrap();
+    // The reader is gone now, and with it the pipe's other end.
+    let pem = std::fs::read(folder.path().join("cert.pem")).unwrap();
+    let client = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])
+        .no_proxy()
+        .build()
+        .unwrap();
+    let review = serde_json::json!({
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": "garbage"},
+    });
+    for _ in 0..3 {
+        support::post(&client, listening["url"].as_str().unwrap(), &review).await.assert_final_denial();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

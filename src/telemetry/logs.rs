@@ -53,7 +53,11 @@ pub fn init(format: LogFormat, verbosity: Verbosity) {
         .with_default(LevelFilter::OFF)
         .with_target("arngate", own)
         .with_target("arngate_lab", own);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        // A line that cannot be written is lost: telling of it on the same closed stderr would panic in the middle
+        // of a review.
+        .log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(filter);
     // An error means that a subscriber is set already, which is what a second call in one process meets.
     let _ = match format {

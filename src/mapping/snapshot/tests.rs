@@ -105,6 +105,16 @@ fn names_of_fields_and_iam_names_count_without_case_and_paths_do_not_count() {
 }
 
 #[test]
+fn line_ends_and_byte_order_marks_of_other_systems_do_not_matter() {
+    let windows = entry("A", "a").replace('\n', "\r\n") + &entry("B", "b").replace('\n', "\r\n");
+    for text in [windows.clone(), format!("\u{feff}{windows}")] {
+        let (snapshot, diagnostics) = load(&[("mapRoles", &text)]);
+        assert_eq!(diagnostics, [], "{text:?}");
+        assert_eq!((who(&snapshot, &role("A")), who(&snapshot, &role("B"))), ("a,g".into(), "b,g".into()));
+    }
+}
+
+#[test]
 fn accounts_keep_their_leading_zeros() {
     let (snapshot, diagnostics) = load(&[("mapAccounts", "- 000000000012\n- \"111122223333\"\n")]);
     assert_eq!(diagnostics, []);
