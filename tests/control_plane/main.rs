@@ -14,5 +14,6 @@ mod rbac;
 mod refusals;
 mod restarts;
 mod retries;
+mod side_by_side;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,0 +1,239 @@
+//! aws-iam-authenticator 0.7.18 and arngate on the same files, fed the same tokens: who each says that they are.
+//! Every difference is in the table, with its reason in docs/migrating.md.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use arngate_lab::{
+    control_plane::ControlPlane,
+    sts::{Credentials, Emulator},
+};
+use serde_json::{Value, json};
+
+use crate::support::{self, ACCOUNT, CLUSTER_ID, Setup, token};
+
+/// The Go program's server, killed when dropped.
+struct Theirs {
+    child: Child,
+    url: String,
+}
+
+impl Theirs {
+    /// Starts it on `config`, with the emulator as STS by the proxy variables: it knows no other way.
+    fn start(
+        assets: &ControlPlane,
+        emulator: &Emulator,
+        config: &str,
+        folder: &Path,
+        kubeconfig: &Path,
+    ) -> Self {
+        let file = folder.join("theirs.yaml");
+        fs::write(&file, config).unwrap();
+        let ca = folder.join("theirs-ca.pem");
+        emulator.write_ca(&ca).unwrap();
+        let mut child = Command::new(assets.assets().go_authenticator())
+            .args(["server", "-l", "json", "--port", "0", "--feature-gates", "SSORoleMatch=true", "-c"])
+            .arg(file)
+            .arg("--state-dir")
+            .arg(folder)
+            .arg("--generate-kubeconfig")
+            .arg(folder.join("theirs.kubeconfig"))
+            .arg("--kubeconfig")
+            .arg(kubeconfig)
+            .env_clear()
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_REGION", "us-east-1")
+            .env("HTTPS_PROXY", format!("http://{}", emulator.proxy_address()))
+            .env("SSL_CERT_FILE", ca)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut log = String::new();
+        let address = loop {
+            let Some(Ok(line)) = lines.next() else { panic!("the Go program does not start:\n{log}") };
+            let found = serde_json::from_str::<Value>(&line).ok().and_then(|line| {
+                line["msg"].as_str().and_then(|text| text.strip_prefix("listening on ")).map(str::to_owned)
+            });
+            if let Some(address) = found {
+                break address;
+            }
+            log += &format!("{line}\n");
+        };
+        // Somebody has to read on, or it stops where its pipe is full.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, url: format!("https://{address}/authenticate") }
+    }
+
+    /// Its certificate is a CA that serves, which rustls takes from nobody; that is not looked at here.
+    async fn review(&self, token: &str) -> Value {
+        let client =
+            reqwest::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().build().unwrap();
+        let review = json!({
+            "apiVersion": "authentication.k8s.io/v1beta1", "kind": "TokenReview", "spec": {"token": token},
+        });
+        // It listens before it serves.
+        for _ in 0..100 {
+            let sent =
+                client.post(&self.url).header("content-type", "application/json").body(review.to_string());
+            match sent.send().await {
+                Ok(answer) => return support::answer(answer).await.body,
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+        panic!("the Go program does not answer");
+    }
+}
+
+impl Drop for Theirs {
+    fn drop(&mut self) {
+        // Its first TERM does not end it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The user in an answer, with nothing that only one of the two writes for "nothing".
+fn user(body: &Value) -> Value {
+    if body["status"]["authenticated"] != true {
+        return Value::Null;
+    }
+    let mut user = body["status"]["user"].clone();
+    let user = user.as_object_mut().unwrap();
+    user.retain(|_, value| !value.is_null() && *value != json!([]) && *value != json!({}));
+    Value::Object(user.clone())
+}
+
+const MAPPINGS: &str = "  scrubbedAccounts: ['999900001111']
+  reservedPrefixConfig:
+  - {backendMode: MountedFile, usernamePrefixReserveList: ['reserved:']}
+  mapRoles:
+  - {rolearn: 'arn:aws:iam::111122223333:role/Plain', username: plain, groups: [a, b]}
+  - roleARN: arn:aws:iam::111122223333:role/Templates
+    username: '{{AccountID}}:{{SessionName}}:{{SessionNameRaw}}:{{AccessKeyID}}:{{Other}}'
+    groups: ['{{AccountID}}', 'x-{{SessionName}}']
+  - {rolearn: 'arn:aws:iam::111122223333:role/Twice', username: first, groups: [first]}
+  - {rolearn: 'arn:aws:iam::111122223333:role/Twice', username: last}
+  - {rolearn: 'arn:aws:iam::111122223333:role/MixedCase', username: mixed}
+  - {rolearn: 'arn:aws:iam::111122223333:role/with/path/Pathed', username: pathed}
+  - {rolearn: 'arn:aws:iam::111122223333:role/Reserved', username: 'reserved:{{SessionName}}'}
+  - {rolearn: 'arn:aws:iam::999900001111:role/Support', username: support, groups: [helpers]}
+  - sso: {permissionSetName: Admins, accountID: '111122223333'}
+    username: 'sso:{{SessionName}}'
+    groups: [admins]
+  mapUsers:
+  - {userarn: 'arn:aws:iam::111122223333:user/bob', username: bob, groups: [developers]}
+  - {userarn: 'arn:aws:iam::111122223333:user/ops/carol', username: carol}
+  - {userarn: 'arn:aws:iam::111122223333:root', username: root-of-one}
+  - {userarn: 'arn:aws:sts::111122223333:federated-user/dora', username: dora}
+  mapAccounts: ['222233334444', '000000000012']
+";
+
+/// The same for aws-auth; the file's sections that are no mappings do not apply there.
+const MAP_ROLES: &str = "- {rolearn: 'arn:aws:iam::111122223333:role/Plain', username: plain, groups: [a, b]}
+- {roleARN: 'arn:aws:iam::111122223333:role/Templates', userName: 't:{{SessionName}}', gRoUpS: ['{{AccountID}}']}
+- {rolearn: 'arn:aws:iam::111122223333:role/Twice', username: first}
+- {rolearn: 'arn:aws:iam::111122223333:role/Twice', username: last, groups: [last]}
+- {rolearn: 'arn:aws:iam::111122223333:role/with/path/Pathed', username: pathed}
+";
+const MAP_USERS: &str =
+    "- {userarn: 'arn:aws:iam::111122223333:user/bob', username: bob, groups: [developers]}
+- {userarn: 'arn:aws:iam::111122223333:user/ops/carol', username: carol}
+";
+
+/// Whether the two must agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Want {
+    /// They do, whoever it is.
+    Same,
+    /// They let in, and are not let in there: the reason.
+    OnlyOurs(&'static str),
+}
+
+fn cases(emulator: &Emulator) -> Vec<(&'static str, Credentials, Want)> {
+    let principals = emulator.principals();
+    let role = |name, session| principals.role(ACCOUNT, name, session);
+    vec![
+        ("a role", role("Plain", "alice"), Want::Same),
+        ("a role, in another case", role("PLAIN", "alice"), Want::Same),
+        ("templates", role("Templates", "alice@example.com"), Want::Same),
+        ("the last of two entries", role("Twice", "s"), Want::Same),
+        ("a role written in mixed case", role("mixedcase", "s"), Want::Same),
+        ("a role written with its path", role("Pathed", "s"), Want::OnlyOurs("STS never shows the path")),
+        ("a reserved username", role("Reserved", "s"), Want::Same),
+        ("a scrubbed account's role", principals.role("999900001111", "Support", "s"), Want::Same),
+        ("a permission set", role("AWSReservedSSO_Admins_0123456789abcdef", "eve@example.com"), Want::Same),
+        ("another permission set", role("AWSReservedSSO_Others_0123456789abcdef", "eve"), Want::Same),
+        ("a user", principals.user(ACCOUNT, "bob"), Want::Same),
+        ("a user with a path", principals.user(ACCOUNT, "ops/carol"), Want::Same),
+        ("the same name without the path", principals.user(ACCOUNT, "carol"), Want::Same),
+        ("root", principals.root(ACCOUNT), Want::Same),
+        ("a federated user", principals.federated_user(ACCOUNT, "dora"), Want::Same),
+        ("a user of a mapped account", principals.user("222233334444", "x/y"), Want::Same),
+        ("a role of a mapped account", principals.role("000000000012", "R", "s"), Want::Same),
+        ("a stranger", principals.user(ACCOUNT, "mallory"), Want::Same),
+    ]
+}
+
+/// Asks both about every case, prints the table, and counts those who are let in.
+async fn compare(backend: &str, emulator: &Emulator, theirs: &Theirs, ours: &support::Server) -> usize {
+    let (mut let_in, mut wrong) = (0, Vec::new());
+    for (name, credentials, want) in cases(emulator) {
+        let token = token(&credentials);
+        let (they, we) = (user(&theirs.review(&token).await), user(&ours.review(&token).await.body));
+        let short = |user: &Value| user["username"].as_str().unwrap_or("-").to_owned();
+        println!("| {backend} | {name} | {} | {} |", short(&they), short(&we));
+        let_in += usize::from(!we.is_null());
+        let holds = match want {
+            Want::Same => they == we,
+            Want::OnlyOurs(_) => they.is_null() && !we.is_null(),
+        };
+        if !holds {
+            wrong.push(format!("{name} ({want:?}):\n  theirs {they}\n  ours   {we}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let_in
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_files_and_tokens_give_the_same_users() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let (emulator, _) = support::emulator().await;
+    let control_plane = ControlPlane::builder().start().await.unwrap();
+    let admin = control_plane.admin_kubeconfig().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let config = |server: &str| format!("clusterID: {CLUSTER_ID}\nserver:\n{server}");
+
+    let theirs = Theirs::start(&control_plane, &emulator, &config(MAPPINGS), folder.path(), &admin);
+    let ours = Setup::new(&emulator, MAPPINGS).start();
+    assert_eq!(compare("MountedFile", &emulator, &theirs, &ours).await, 14);
+    drop(theirs);
+
+    let manifest = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "aws-auth", "namespace": "kube-system"},
+        "data": {"mapRoles": MAP_ROLES, "mapUsers": MAP_USERS, "mapAccounts": "- 000000000012\n"},
+    });
+    let applied =
+        control_plane.kubectl_with_input(&admin, &["apply", "-f", "-"], &manifest.to_string()).await;
+    assert!(applied.unwrap().success());
+    let backend = "  backendMode: [EKSConfigMap]\n";
+    let theirs = Theirs::start(&control_plane, &emulator, &config(backend), folder.path(), &admin);
+    let ours = Setup::new(&emulator, backend).arg("--kubeconfig", admin.to_str().unwrap()).start();
+    ours.wait_until_ready().await;
+    // Theirs has no readiness: it is asked until it knows the first of its entries.
+    let plain = token(&emulator.principals().role(ACCOUNT, "Plain", "alice"));
+    for _ in 0..100 {
+        if !user(&theirs.review(&plain).await).is_null() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(compare("EKSConfigMap", &emulator, &theirs, &ours).await, 8);
+}
