@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::{
     identity::{AccountId, CallerError, Identity, Partition},
-    mapping::{Chain, Mapped, MappedUser},
+    mapping::{CurrentChain, Mapped, MappedUser},
     outcome::{Denial, Outcome, Unavailability, User},
     sts::{CallerIdentity, Client, Endpoints, NoVerdict, StsError},
     token::{self, PresignedRequest},
@@ -25,7 +25,7 @@ pub struct Authenticator {
     /// What asks STS.
     pub sts: Client,
     /// The backends, in their order.
-    pub chain: Arc<Chain>,
+    pub chain: Arc<CurrentChain>,
     /// Accounts whose principals are neither logged nor described to Kubernetes.
     pub scrubbed_accounts: HashSet<AccountId>,
 }
@@ -84,7 +84,7 @@ impl Authenticator {
     }
 
     fn map(&self, identity: &Identity, scrubbed: bool) -> (Outcome, Option<MappedUser>) {
-        match self.chain.map(identity) {
+        match self.chain.get().map(identity) {
             Mapped::Found(mapped) => {
                 (Outcome::Authenticated(user(identity, &mapped, scrubbed)), Some(mapped))
             }

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     authenticator::Authenticator,
     config::ServerSettings,
-    mapping::{BackendMode, Chain, Publisher},
-    source::{self, ConfigMapSource, KubernetesError, config_map},
+    mapping::BackendMode,
+    source::{BackendError, BackendSettings, Backends, backend_mode_file},
     sts::{Client, ClientError},
     telemetry::Metrics,
     webhook::{
@@ -56,9 +56,9 @@ pub enum ServerError {
     /// The client for STS.
     #[error(transparent)]
     Sts(#[from] ClientError),
-    /// The client for the API server.
+    /// The backends.
     #[error(transparent)]
-    Kubernetes(#[from] KubernetesError),
+    Backends(#[from] BackendError),
 }
 
 /// A server whose ports are bound and whose files are written.
@@ -67,7 +67,10 @@ pub struct Server {
     health: Option<TcpListener>,
     tls: TlsAcceptor,
     router: Arc<Router>,
-    sources: Vec<(ConfigMapSource, kube::Client)>,
+    backends: Backends,
+    /// The file that says which backends there are, and those that there are without it.
+    backend_mode: (Option<PathBuf>, Vec<BackendMode>),
+    metrics: Metrics,
     url: String,
 }
 
@@ -110,41 +113,31 @@ impl Server {
         }
         let tls = TlsAcceptor::from(Arc::new(certificate.server_config()?));
 
-        let mut backends = Vec::new();
-        let mut sources = Vec::new();
-        for mode in &settings.backend_modes {
-            let (backend, publisher) = mode.backend();
-            metrics.backend_waiting(*mode);
-            match mode {
-                BackendMode::MountedFile => mounted(&publisher, &settings, &metrics),
-                BackendMode::EksConfigMap => {
-                    let client = source::client(
-                        settings.kubeconfig.as_deref(),
-                        settings.master.as_deref(),
-                        config_map::QUIET,
-                    )
-                    .await?;
-                    sources.push((ConfigMapSource::new(publisher, metrics.clone()), client));
-                }
-            }
-            let reserved = settings.reserved_prefixes.iter().filter(|(reserving, _)| reserving == mode);
-            let reserved: Vec<String> = reserved.flat_map(|(_, prefixes)| prefixes.clone()).collect();
-            backends.push(backend.reserving(&reserved));
-        }
+        let backends = BackendSettings {
+            kubeconfig: settings.kubeconfig,
+            master: settings.master,
+            mounted: settings.mounted,
+            dynamic_file: settings.dynamic_file,
+            dynamic_file_matches: settings.dynamic_file_matches,
+            reserved_prefixes: settings.reserved_prefixes,
+        };
+        let backends = Backends::start(backends, metrics.clone(), &settings.backend_modes).await?;
         let authenticator = Authenticator {
             partition: settings.partition,
             sts: Client::new(&settings.sts, &settings.cluster_id, metrics.clone())?,
             endpoints: settings.endpoints,
-            chain: Arc::new(Chain::new(backends)),
+            chain: backends.current(),
             scrubbed_accounts: settings.scrubbed_accounts,
         };
         let health = bind_health(settings.health_port).await;
         Ok(Self {
-            router: Arc::new(Router::new(authenticator, settings.audiences, metrics)),
+            router: Arc::new(Router::new(authenticator, settings.audiences, metrics.clone())),
             listener,
             health,
             tls,
-            sources,
+            backends,
+            backend_mode: (settings.dynamic_backend_mode, settings.backend_modes),
+            metrics,
             url,
         })
     }
@@ -157,12 +150,17 @@ impl Server {
 
     /// Serves until `shutdown` ends, then finishes the reviews under way.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, health, tls, router, sources, url } = self;
+        let Self { listener, health, tls, router, backends, backend_mode, metrics, url } = self;
         let stop = CancellationToken::new();
         let mut background = JoinSet::new();
-        for (source, client) in sources {
-            background.spawn(source.run(client));
-        }
+        // What is not moved into the background lives to the end, and its sources with it.
+        let _backends = match backend_mode {
+            (Some(path), configured) => {
+                background.spawn(backend_mode_file::follow(path, backends, configured, metrics));
+                None
+            }
+            (None, _) => Some(backends),
+        };
         if let Some(health) = health {
             let stop = stop.clone();
             background.spawn(listener::serve(
@@ -190,13 +188,6 @@ impl Server {
         background.shutdown().await;
         tracing::info!("stopped");
     }
-}
-
-/// The mappings of the configuration file are there from the start, and never change.
-fn mounted(publisher: &Publisher, settings: &ServerSettings, metrics: &Metrics) {
-    let snapshot = Arc::clone(&settings.mounted);
-    metrics.backend_loaded(BackendMode::MountedFile, snapshot.index().len(), 0, 0);
-    publisher.publish(snapshot);
 }
 
 /// Binds the port for plain health checks on every address, since a kubelet's probe comes to the node's. That

@@ -86,6 +86,12 @@ pub struct File {
     pub master: Option<String>,
     /// `server.backendMode`
     pub backend_mode: Vec<BackendMode>,
+    /// `server.dynamicfilepath`
+    pub dynamic_file_path: Option<PathBuf>,
+    /// `server.dynamicfileUserIDStrict`
+    pub dynamic_file_user_id_strict: Option<bool>,
+    /// `server.dynamicBackendModePath`
+    pub dynamic_backend_mode_path: Option<PathBuf>,
     /// `server.audiences`
     pub audiences: Vec<String>,
     /// `server.stsConnectTo`
@@ -108,8 +114,7 @@ pub struct File {
 
 /// Keys of aws-iam-authenticator that decide who gets in or what is shown of whom, and that this version does
 /// not serve. To ignore them would let in, or show, what its user had shut out.
-const NOT_SERVED: [&str; 4] =
-    ["dynamicfilepath", "dynamicfileUserIDStrict", "dynamicBackendModePath", "ec2DescribeInstancesRoleARN"];
+const NOT_SERVED: [&str; 1] = ["ec2DescribeInstancesRoleARN"];
 
 impl File {
     /// Reads the file at `path`.
@@ -156,6 +161,9 @@ impl File {
         self.kubeconfig = server.text("kubeconfig")?.map(PathBuf::from);
         self.master = server.text("master")?;
         self.backend_mode = server.parsed_list("backendMode")?;
+        self.dynamic_file_path = server.text("dynamicfilepath")?.map(PathBuf::from);
+        self.dynamic_file_user_id_strict = server.parsed("dynamicfileUserIDStrict")?;
+        self.dynamic_backend_mode_path = server.text("dynamicBackendModePath")?.map(PathBuf::from);
         self.audiences = server.parsed_list("audiences")?;
         self.sts_connect_to = server.parsed("stsConnectTo")?;
         self.sts_ca_bundle = server.text("stsCABundle")?.map(PathBuf::from);
@@ -403,7 +411,7 @@ mod tests {
             ("server:\n  partition: awz\n", "config.yaml:2:14: server.partition: \"awz\": unknown partition"),
             ("server: [1]\n", "config.yaml:1:9: server.: want keys"),
             ("server:\n  address: localhost\n", "config.yaml:2:12: server.address: \"localhost\""),
-            ("server:\n  dynamicfilepath: /x\n", "not served by this version"),
+            ("server:\n  ec2DescribeInstancesRoleARN: x\n", "not served by this version"),
             (
                 "server:\n  scrubbedAccounts: ['1']\n",
                 "config.yaml:2:22: server.scrubbedAccounts: \"1\": an account ID is twelve digits",

@@ -41,7 +41,8 @@ pub struct ServerFlags {
     #[arg(long, value_name = "PORT")]
     pub health_port: Option<u16>,
     /// Backends to look mappings up in, in this order; the first that matches wins: MountedFile (the
-    /// configuration file's mappings), EKSConfigMap (configmap/aws-auth in kube-system) [default: MountedFile]
+    /// configuration file's mappings), EKSConfigMap (configmap/aws-auth in kube-system),
+    /// DynamicFile (the file that server.dynamicfilepath names) [default: MountedFile]
     #[arg(long, value_name = "MODE,…", value_delimiter = ',')]
     pub backend_mode: Vec<BackendMode>,
     /// Audiences that tokens accepted here are meant for; none leaves that to the API server

@@ -3,7 +3,7 @@ use std::{collections::HashSet, net::IpAddr, path::PathBuf, sync::Arc};
 use super::{ConfigError, File, ServerFlags};
 use crate::{
     identity::{AccountId, Partition},
-    mapping::{BackendMode, Severity, Snapshot},
+    mapping::{BackendMode, MatchBy, Severity, Snapshot},
     sts::{ClientOptions, EndpointError, Endpoints},
     token::{ClusterId, ClusterIdError},
 };
@@ -37,6 +37,13 @@ pub struct ServerSettings {
     pub master: Option<String>,
     /// The backends, in their order; none twice, at least one.
     pub backend_modes: Vec<BackendMode>,
+    /// The file of the backend DynamicFile. There where that backend is one of [`Self::backend_modes`], or may be
+    /// made one later.
+    pub dynamic_file: Option<PathBuf>,
+    /// What that file's entries are found by.
+    pub dynamic_file_matches: MatchBy,
+    /// The file that says which backends there are, while it is there.
+    pub dynamic_backend_mode: Option<PathBuf>,
     /// The configuration file's own mappings.
     pub mounted: Arc<Snapshot>,
     /// Audiences that tokens accepted here are meant for.
@@ -70,6 +77,17 @@ pub enum SettingsError {
     /// A backend twice.
     #[error("backend-mode names {0} twice")]
     BackendTwice(BackendMode),
+    /// The backend DynamicFile without its file.
+    #[error(
+        "backend-mode names DynamicFile, but no file: set server.dynamicfilepath in the configuration file"
+    )]
+    NoDynamicFile,
+    /// A file that nothing would ever read.
+    #[error(
+        "server.dynamicfilepath is set, but backend-mode does not name DynamicFile: add it there, or remove \
+         dynamicfilepath; it may stand alone where server.dynamicBackendModePath is set"
+    )]
+    NoDynamicFileBackend,
 }
 
 impl ServerSettings {
@@ -100,6 +118,13 @@ impl ServerSettings {
             if backend_modes[..index].contains(mode) {
                 return Err(SettingsError::BackendTwice(*mode));
             }
+        }
+        match (&file.dynamic_file_path, backend_modes.contains(&BackendMode::DynamicFile)) {
+            (None, true) => return Err(SettingsError::NoDynamicFile),
+            (Some(_), false) if file.dynamic_backend_mode_path.is_none() => {
+                return Err(SettingsError::NoDynamicFileBackend);
+            }
+            _ => {}
         }
         let (mounted, diagnostics) = Snapshot::from_nodes(
             file.map_roles.as_ref(),
@@ -138,6 +163,13 @@ impl ServerSettings {
             kubeconfig: flags.kubeconfig.clone().or(file.kubeconfig),
             master: flags.master.clone().or(file.master),
             backend_modes,
+            dynamic_file: file.dynamic_file_path,
+            dynamic_file_matches: if file.dynamic_file_user_id_strict == Some(true) {
+                MatchBy::UserId
+            } else {
+                MatchBy::Arn
+            },
+            dynamic_backend_mode: file.dynamic_backend_mode_path,
             mounted: Arc::new(mounted),
             audiences: pick(&flags.audiences, file.audiences, Vec::new),
             scrubbed_accounts: file.scrubbed_accounts.into_iter().collect(),
@@ -226,5 +258,13 @@ mod tests {
             SettingsError::BackendTwice(BackendMode::MountedFile)
         ));
         assert!(matches!(error("clusterID: c\nserver: {region: 'us east'}"), SettingsError::Endpoints(_)));
+        assert!(matches!(
+            error("clusterID: c\nserver: {backendMode: [DynamicFile]}"),
+            SettingsError::NoDynamicFile
+        ));
+        let alone = "clusterID: c\nserver: {dynamicfilepath: /x}";
+        assert!(matches!(error(alone), SettingsError::NoDynamicFileBackend));
+        let later = "clusterID: c\nserver: {dynamicfilepath: /x, dynamicBackendModePath: /y}";
+        ServerSettings::new(file(later), None, &ServerFlags::default()).unwrap();
     }
 }

@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::{Match, Origin, RenderError, Snapshot};
 use crate::identity::Identity;
@@ -12,11 +12,13 @@ pub enum BackendMode {
     MountedFile,
     /// `EKSConfigMap`: `configmap/aws-auth` in `kube-system`.
     EksConfigMap,
+    /// `DynamicFile`: a JSON file that is read anew when it changes.
+    DynamicFile,
 }
 
 /// A text that names no backend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no such backend, or none that this version serves; want MountedFile or EKSConfigMap")]
+#[error("no such backend, or none that this version serves; want MountedFile, EKSConfigMap or DynamicFile")]
 pub struct UnknownBackendMode;
 
 impl BackendMode {
@@ -26,6 +28,7 @@ impl BackendMode {
         match self {
             Self::MountedFile => "MountedFile",
             Self::EksConfigMap => "EKSConfigMap",
+            Self::DynamicFile => "DynamicFile",
         }
     }
 
@@ -45,6 +48,7 @@ impl FromStr for BackendMode {
         match text {
             "MountedFile" | "File" => Ok(Self::MountedFile),
             "EKSConfigMap" | "ConfigMap" => Ok(Self::EksConfigMap),
+            "DynamicFile" => Ok(Self::DynamicFile),
             _ => Err(UnknownBackendMode),
         }
     }
@@ -58,8 +62,8 @@ impl fmt::Display for BackendMode {
 
 type Slot = Arc<ArcSwapOption<Snapshot>>;
 
-/// A place where mappings are kept, as look-ups see it.
-#[derive(Debug)]
+/// A place where mappings are kept, as look-ups see it. Clones see the same mappings.
+#[derive(Debug, Clone)]
 pub struct Backend {
     mode: BackendMode,
     slot: Slot,
@@ -68,6 +72,18 @@ pub struct Backend {
 }
 
 impl Backend {
+    /// Which kind it is of.
+    #[must_use]
+    pub const fn mode(&self) -> BackendMode {
+        self.mode
+    }
+
+    /// Whether it has loaded its mappings.
+    #[must_use]
+    pub fn has_loaded(&self) -> bool {
+        self.slot.load().is_some()
+    }
+
     /// The same backend, which may give no username that begins with one of `prefixes`. An empty one reserves
     /// nothing, as today.
     #[must_use]
@@ -92,6 +108,29 @@ impl Publisher {
 /// The backends in their order.
 #[derive(Debug)]
 pub struct Chain(Vec<Backend>);
+
+/// The chain in force, which may be another one at any moment. A request takes it once, and is answered by it.
+#[derive(Debug)]
+pub struct CurrentChain(ArcSwap<Chain>);
+
+impl CurrentChain {
+    /// Puts `chain` in force.
+    #[must_use]
+    pub fn new(chain: Chain) -> Self {
+        Self(ArcSwap::from_pointee(chain))
+    }
+
+    /// The chain in force.
+    #[must_use]
+    pub fn get(&self) -> Arc<Chain> {
+        self.0.load_full()
+    }
+
+    /// Puts `chain` in force instead, at once and whole.
+    pub fn replace(&self, chain: Chain) {
+        self.0.store(Arc::new(chain));
+    }
+}
 
 /// What the chain says of an identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +169,7 @@ impl Chain {
 
     /// Each backend, and whether it has loaded.
     pub fn loaded(&self) -> impl Iterator<Item = (BackendMode, bool)> + '_ {
-        self.0.iter().map(|backend| (backend.mode, backend.slot.load().is_some()))
+        self.0.iter().map(|backend| (backend.mode, backend.has_loaded()))
     }
 
     /// Who `identity` is. Within a backend, entries come before accounts; the first backend that matches wins.
@@ -257,6 +296,7 @@ mod tests {
             ("File", BackendMode::MountedFile),
             ("EKSConfigMap", BackendMode::EksConfigMap),
             ("ConfigMap", BackendMode::EksConfigMap),
+            ("DynamicFile", BackendMode::DynamicFile),
         ] {
             assert_eq!(name.parse(), Ok(mode));
         }

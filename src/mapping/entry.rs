@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{RenderError, Section, Template};
+use super::{PermissionSet, RenderError, Section, Subject, Template};
 use crate::{identity::Identity, yaml::Position};
 
 /// What an entry of mapRoles or mapUsers gives its subject.
@@ -13,6 +13,8 @@ pub struct Mapping {
     /// The unique ID (`AROA…`, `AIDA…`) that the principal must have, where the entry pins one: a role or user
     /// deleted and made anew under the same name has another.
     pub user_id: Option<Box<str>>,
+    /// Whom the entry names beside its user ID, where entries are found by that: the caller must be both.
+    pub also: Option<Subject>,
     /// Where it was written.
     pub origin: Origin,
 }
@@ -35,10 +37,17 @@ impl fmt::Display for Origin {
 }
 
 impl Mapping {
-    /// Whether the pin, where there is one, is `identity`'s.
+    /// Whether the pins, where there are any, are `identity`'s.
     #[must_use]
     pub fn admits(&self, identity: &Identity) -> bool {
-        self.user_id.as_deref().is_none_or(|user_id| user_id == identity.user_id())
+        let principal = identity.principal();
+        let is_named = self.also.as_ref().is_none_or(|also| match also {
+            Subject::Principal(key) => *key == principal.match_key(),
+            Subject::PermissionSet(set) => PermissionSet::of(principal).as_ref() == Some(set),
+            Subject::Account(account) => *account == principal.account(),
+            Subject::UserId(user_id) => **user_id == *identity.user_id(),
+        });
+        is_named && self.user_id.as_deref().is_none_or(|user_id| user_id == identity.user_id())
     }
 
     /// The username and the groups for `identity`.

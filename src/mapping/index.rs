@@ -9,6 +9,8 @@ pub struct Index {
     roles: HashMap<MatchKey, Arc<Mapping>>,
     permission_sets: HashMap<PermissionSet, Arc<Mapping>>,
     users: HashMap<MatchKey, Arc<Mapping>>,
+    /// Roles and users alike: an ID is one's alone, and tells which it is.
+    user_ids: HashMap<Box<str>, Arc<Mapping>>,
     accounts: HashMap<AccountId, Origin>,
 }
 
@@ -33,6 +35,7 @@ impl Index {
                 entries.insert(key.clone(), Arc::clone(mapping))
             }
             Subject::PermissionSet(set) => self.permission_sets.insert(set.clone(), Arc::clone(mapping)),
+            Subject::UserId(user_id) => self.user_ids.insert(user_id.clone(), Arc::clone(mapping)),
             Subject::Account(account) => return self.accounts.insert(*account, mapping.origin),
         };
         replaced.map(|mapping| mapping.origin)
@@ -50,6 +53,7 @@ impl Index {
             .filter(admitted)
             .or_else(|| set().filter(admitted))
             .or_else(|| self.users.get(&key).filter(admitted))
+            .or_else(|| self.user_ids.get(identity.user_id()).filter(admitted))
             .map(|mapping| Match::Entry(mapping))
             .or_else(|| self.accounts.get(&principal.account()).copied().map(Match::Account))
     }
@@ -57,7 +61,9 @@ impl Index {
     /// How many subjects are mapped.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.roles.len() + self.permission_sets.len() + self.users.len() + self.accounts.len()
+        let principals =
+            self.roles.len() + self.permission_sets.len() + self.users.len() + self.user_ids.len();
+        principals + self.accounts.len()
     }
 
     /// Whether nobody is mapped.

@@ -21,11 +21,13 @@ mod snapshot;
 mod subject;
 mod template;
 
-pub use chain::{Backend, BackendMode, Chain, Mapped, MappedUser, Publisher, UnknownBackendMode};
+pub use chain::{
+    Backend, BackendMode, Chain, CurrentChain, Mapped, MappedUser, Publisher, UnknownBackendMode,
+};
 pub use diagnostic::{Diagnostic, Severity};
 pub use entry::{Mapping, Origin};
 pub use index::{Index, Match};
-pub use section::Section;
+pub use section::{MatchBy, Section};
 pub use snapshot::Snapshot;
 pub use subject::{PermissionSet, Subject};
 pub use template::{RenderError, Template};

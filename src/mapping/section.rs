@@ -46,6 +46,16 @@ impl Section {
     }
 }
 
+/// What entries of mapRoles and mapUsers are found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MatchBy {
+    /// The ARN, or the permission set; a user ID beside it must match too.
+    #[default]
+    Arn,
+    /// The user ID, which every entry has then; an ARN or a permission set beside it must match too.
+    UserId,
+}
+
 /// A section's valid entries. Entries of mapAccounts have a mapping that gives nothing but its origin.
 pub(super) type Contents = Vec<(Subject, Arc<Mapping>)>;
 
@@ -59,7 +69,12 @@ pub(super) struct Parsed {
 }
 
 /// Reads a list; `None`, with a diagnostic, where it is none.
-pub(super) fn read(section: Section, node: &Node, diagnostics: &mut Vec<Diagnostic>) -> Option<Parsed> {
+pub(super) fn read(
+    section: Section,
+    node: &Node,
+    by: MatchBy,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Parsed> {
     let items = match &node.value {
         Value::Null => return Some(Parsed::default()),
         Value::Sequence(items) => items,
@@ -78,7 +93,7 @@ pub(super) fn read(section: Section, node: &Node, diagnostics: &mut Vec<Diagnost
     let mut parsed = Parsed::default();
     for (index, item) in items.iter().enumerate() {
         let origin = Origin { section, entry: index + 1, position: item.span };
-        let mut entry = Entry { origin, diagnostics };
+        let mut entry = Entry { origin, by, diagnostics };
         let result = match section {
             Section::Accounts => entry.account(item),
             Section::Roles | Section::Users => entry.principal(item),
@@ -95,6 +110,7 @@ pub(super) fn read(section: Section, node: &Node, diagnostics: &mut Vec<Diagnost
 /// An entry that is read, and where its diagnostics go.
 struct Entry<'a> {
     origin: Origin,
+    by: MatchBy,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
 
@@ -143,13 +159,22 @@ impl Entry<'_> {
             );
             return Err(None);
         };
-        let mapping = Mapping { username: None, groups: Box::default(), user_id: None, origin: self.origin };
+        let mapping = Mapping {
+            username: None,
+            groups: Box::default(),
+            user_id: None,
+            also: None,
+            origin: self.origin,
+        };
         Ok((Subject::Account(account), Arc::new(mapping)))
     }
 
     fn principal(&mut self, item: &Node) -> Read {
         let fields = self.fields(item)?;
-        let subject = self.subject(item, &fields)?;
+        let (subject, also) = match self.by {
+            MatchBy::Arn => (self.subject(item, &fields)?, None),
+            MatchBy::UserId => self.user_id(item, &fields)?,
+        };
         let broken = || Some(subject.clone());
         let username = match self.text("username", fields.username).map_err(|()| broken())? {
             Some("") | None => {
@@ -165,7 +190,7 @@ impl Entry<'_> {
         let groups = self.groups(fields.groups).map_err(|()| broken())?;
         let user_id = self.text("userid", fields.user_id).map_err(|()| broken())?;
         let user_id = user_id.filter(|text| !text.is_empty()).map(Into::into);
-        Ok((subject, Arc::new(Mapping { username, groups, user_id, origin: self.origin })))
+        Ok((subject, Arc::new(Mapping { username, groups, user_id, also, origin: self.origin })))
     }
 
     fn fields<'n>(&mut self, item: &'n Node) -> Result<Fields<'n>, Option<Subject>> {
@@ -220,6 +245,33 @@ impl Entry<'_> {
                 Err(None)
             }
         }
+    }
+
+    /// The user ID that an entry is found by, and whom it names beside that. Nothing of an entry whose ARN cannot
+    /// be read is kept either: it never matches.
+    fn user_id(
+        &mut self,
+        item: &Node,
+        fields: &Fields<'_>,
+    ) -> Result<(Subject, Option<Subject>), Option<Subject>> {
+        let user_id = match self.text("userid", fields.user_id).map_err(|()| None)? {
+            Some(user_id) if !user_id.is_empty() => user_id,
+            _ => {
+                self.refuse(
+                    item.span,
+                    "has no userid, by which entries are found here",
+                    "add userid (AROA…, AIDA…), or set server.dynamicfileUserIDStrict to false",
+                );
+                return Err(None);
+            }
+        };
+        let given = |node: &Node| node.value != Value::Null && node.as_str() != Some("");
+        let also = if fields.arn.is_some_and(given) || fields.sso.is_some_and(given) {
+            Some(self.subject(item, fields)?)
+        } else {
+            None
+        };
+        Ok((Subject::UserId(user_id.into()), also))
     }
 
     fn arn(&mut self, node: &Node) -> Result<Subject, Option<Subject>> {

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     Diagnostic, Index, Mapping, Section, Severity, Subject,
-    section::{Contents, Parsed, read},
+    section::{Contents, MatchBy, Parsed, read},
 };
 use crate::yaml::{self, Limits, Node};
 
@@ -58,6 +58,16 @@ impl Snapshot {
         map_users: Option<&Node>,
         map_accounts: Option<&Node>,
     ) -> (Self, Vec<Diagnostic>) {
+        Self::update_from_nodes(None, [map_roles, map_users, map_accounts], MatchBy::Arn)
+    }
+
+    /// What follows `previous` when mapRoles, mapUsers and mapAccounts are `lists`.
+    #[must_use]
+    pub fn update_from_nodes(
+        previous: Option<&Self>,
+        [map_roles, map_users, map_accounts]: [Option<&Node>; 3],
+        by: MatchBy,
+    ) -> (Self, Vec<Diagnostic>) {
         let mut diagnostics = Vec::new();
         let parsed =
             [(Section::Roles, map_roles), (Section::Users, map_users), (Section::Accounts, map_accounts)]
@@ -66,11 +76,11 @@ impl Snapshot {
                         section,
                         node.map_or_else(
                             || Some(Parsed::default()),
-                            |node| read(section, node, &mut diagnostics),
+                            |node| read(section, node, by, &mut diagnostics),
                         ),
                     )
                 });
-        (Self::follow(None, parsed, &mut diagnostics), diagnostics)
+        (Self::follow(previous, parsed, &mut diagnostics), diagnostics)
     }
 
     fn follow(
@@ -157,7 +167,7 @@ fn parse(section: Section, text: &str, diagnostics: &mut Vec<Diagnostic>) -> Opt
         return Some(Parsed::default());
     }
     match yaml::parse(text, Limits::default()) {
-        Ok(Some(node)) => read(section, &node, diagnostics),
+        Ok(Some(node)) => read(section, &node, MatchBy::Arn, diagnostics),
         Ok(None) => Some(Parsed::default()),
         Err(error) => {
             diagnostics.push(Diagnostic {

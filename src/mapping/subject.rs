@@ -7,6 +7,8 @@ pub enum Subject {
     Principal(MatchKey),
     /// The role that IAM Identity Center makes of a permission set in an account.
     PermissionSet(PermissionSet),
+    /// The role or user with this unique ID (`AROA…`, `AIDA…`).
+    UserId(Box<str>),
     /// Any principal of an account.
     Account(AccountId),
 }

@@ -2,8 +2,16 @@
 //!
 //! A source knows where mappings come from and when; what they mean is [`crate::mapping`]'s.
 
+pub mod backend_mode_file;
+mod backends;
 pub mod config_map;
+mod dynamic_file;
+mod freshness;
+mod json;
 mod kubernetes;
+pub mod watched_file;
 
+pub use backends::{BackendError, BackendSettings, Backends};
 pub use config_map::ConfigMapSource;
+pub use dynamic_file::DynamicFileSource;
 pub use kubernetes::{KubernetesError, client};

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    CounterVec, Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    CounterVec, Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use crate::{
@@ -25,6 +25,10 @@ pub struct Metrics {
     sts_throttling: IntCounterVec,
     sts_latency: HistogramVec,
     watch_failures: IntCounter,
+    dynamic_file_failures: IntCounter,
+    dynamic_latency: HistogramVec,
+    dynamic_file_enabled: IntGauge,
+    dynamic_file_only: IntGauge,
     backend_loaded: IntGaugeVec,
     mappings: IntGaugeVec,
     diagnostics: IntGaugeVec,
@@ -71,6 +75,25 @@ impl Metrics {
             "Failures to list or watch the aws-auth ConfigMap.",
         ))?;
         registry.register(Box::new(watch_failures.clone()))?;
+        let dynamic_file_failures = IntCounter::with_opts(opts(
+            "dynamicfile_failures_total",
+            "Times that a file of mappings or of backends could not be read or watched.",
+        ))?;
+        registry.register(Box::new(dynamic_file_failures.clone()))?;
+        let dynamic_latency = HistogramVec::new(
+            HistogramOpts::from(opts(
+                "dynamic_e2e_latency_seconds",
+                "Time from a file's LastUpdatedDateTime until it was in force, by type of file.",
+            ))
+            .buckets(vec![1.0, 3.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0]),
+            &["type"],
+        )?;
+        registry.register(Box::new(dynamic_latency.clone()))?;
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::with_opts(opts(name, help))?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
         let build = CounterVec::new(
             opts("build_info", "1, with the program's name and version."),
             &["program", "version"],
@@ -117,6 +140,16 @@ impl Metrics {
                 "What is wrong or odd in the backend's mappings as last seen.",
                 &["backend", "severity"],
             )?,
+            dynamic_file_enabled: gauge(
+                "dynamic_file_enabled",
+                "1 while DynamicFile is one of several backends, 0 otherwise.",
+            )?,
+            dynamic_file_only: gauge(
+                "dynamic_file_only",
+                "1 while DynamicFile is the only backend, 0 otherwise.",
+            )?,
+            dynamic_file_failures,
+            dynamic_latency,
             watch_failures,
             registry,
         })
@@ -156,6 +189,33 @@ impl Metrics {
     /// Counts a failed list or watch of aws-auth.
     pub fn watch_failure(&self) {
         self.watch_failures.inc();
+    }
+
+    /// Counts that a file of mappings or of backends could not be read or watched.
+    pub fn dynamic_file_failure(&self) {
+        self.dynamic_file_failures.inc();
+    }
+
+    /// Counts how long a change of a file took from its maker's clock to here. `kind` is a constant.
+    pub fn dynamic_latency(&self, kind: &'static str, latency: Duration) {
+        self.dynamic_latency.with_label_values(&[kind]).observe(latency.as_secs_f64());
+    }
+
+    /// Shows what part DynamicFile has in the chain `modes`.
+    pub fn chain(&self, modes: &[BackendMode]) {
+        let only = modes == [BackendMode::DynamicFile];
+        self.dynamic_file_only.set(only.into());
+        self.dynamic_file_enabled.set((!only && modes.contains(&BackendMode::DynamicFile)).into());
+    }
+
+    /// Shows no longer a backend that is none any more.
+    pub fn backend_removed(&self, backend: BackendMode) {
+        // A gauge that was never set is not there, and need not be removed.
+        let _ = self.backend_loaded.remove_label_values(&[backend.name()]);
+        let _ = self.mappings.remove_label_values(&[backend.name()]);
+        for severity in ["error", "warning"] {
+            let _ = self.diagnostics.remove_label_values(&[backend.name(), severity]);
+        }
     }
 
     /// Shows a backend that has not loaded yet.

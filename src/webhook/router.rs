@@ -78,7 +78,7 @@ impl Router {
                 answer::method_not_allowed("POST")
             }
             "/healthz" if get => health::healthz(),
-            "/readyz" if get => health::readyz(&self.authenticator.chain),
+            "/readyz" if get => health::readyz(&self.authenticator.chain.get()),
             "/metrics" if get => self.metrics(),
             "/healthz" | "/readyz" | "/metrics" => answer::method_not_allowed("GET"),
             _ => answer::failure(

@@ -1,0 +1,168 @@
+//! The backends that are in force, and the sources that feed them.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{ConfigMapSource, DynamicFileSource, KubernetesError, client, config_map};
+use crate::{
+    mapping::{Backend, BackendMode, Chain, CurrentChain, MatchBy, Snapshot},
+    telemetry::Metrics,
+};
+
+/// How long a chain that would come in force waits until its new backends have loaded.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the backends need, whichever of them there are.
+#[derive(Debug)]
+pub struct BackendSettings {
+    /// By which the API server is reached; a pod's service account where absent.
+    pub kubeconfig: Option<PathBuf>,
+    /// The API server's URL, instead of the kubeconfig's.
+    pub master: Option<String>,
+    /// The configuration file's own mappings.
+    pub mounted: Arc<Snapshot>,
+    /// The file of the backend DynamicFile.
+    pub dynamic_file: Option<PathBuf>,
+    /// What its entries are found by.
+    pub dynamic_file_matches: MatchBy,
+    /// Beginnings of usernames that a backend may not give.
+    pub reserved_prefixes: Vec<(BackendMode, Vec<String>)>,
+}
+
+/// Why there cannot be these backends.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// The client for the API server.
+    #[error(transparent)]
+    Kubernetes(#[from] KubernetesError),
+    /// DynamicFile has no file.
+    #[error("DynamicFile has no file; set server.dynamicfilepath in the configuration file")]
+    NoDynamicFile,
+}
+
+/// The backends that are in force. When it is dropped, their sources stop.
+#[derive(Debug)]
+pub struct Backends {
+    settings: BackendSettings,
+    metrics: Metrics,
+    current: Arc<CurrentChain>,
+    running: Vec<Running>,
+}
+
+/// A backend, and what feeds it; nothing does the configuration file's, which never changes.
+#[derive(Debug)]
+struct Running {
+    backend: Backend,
+    /// Held for its end: what feeds the backend stops with it.
+    _source: Option<AbortOnDropHandle<()>>,
+}
+
+impl Backends {
+    /// Starts the sources of `modes`, and makes their chain without waiting until they have loaded.
+    ///
+    /// # Errors
+    /// See [`BackendError`].
+    pub async fn start(
+        settings: BackendSettings,
+        metrics: Metrics,
+        modes: &[BackendMode],
+    ) -> Result<Self, BackendError> {
+        let current = Arc::new(CurrentChain::new(Chain::new(Vec::new())));
+        let mut backends = Self { settings, metrics, current, running: Vec::new() };
+        for mode in modes {
+            let running = backends.backend(*mode).await?;
+            backends.running.push(running);
+        }
+        backends.put_in_force();
+        Ok(backends)
+    }
+
+    /// The chain in force, now and later.
+    #[must_use]
+    pub fn current(&self) -> Arc<CurrentChain> {
+        Arc::clone(&self.current)
+    }
+
+    /// Which backends are in force, in their order.
+    #[must_use]
+    pub fn modes(&self) -> Vec<BackendMode> {
+        self.running.iter().map(|running| running.backend.mode()).collect()
+    }
+
+    /// Puts the chain of `modes` in force. Backends that were there stay, with what they have loaded; new ones
+    /// have a while to load before requests come to them.
+    ///
+    /// # Errors
+    /// See [`BackendError`]; then all stays as it was.
+    pub async fn switch(&mut self, modes: &[BackendMode]) -> Result<(), BackendError> {
+        let mut added = Vec::new();
+        for mode in modes {
+            if !self.modes().contains(mode) {
+                match self.backend(*mode).await {
+                    Ok(running) => added.push(running),
+                    Err(error) => {
+                        for running in added {
+                            self.metrics.backend_removed(running.backend.mode());
+                        }
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while !added.iter().all(|running| running.backend.has_loaded()) && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let mut all = std::mem::take(&mut self.running);
+        all.extend(added);
+        for mode in modes {
+            if let Some(index) = all.iter().position(|running| running.backend.mode() == *mode) {
+                self.running.push(all.swap_remove(index));
+            }
+        }
+        self.put_in_force();
+        for removed in all {
+            self.metrics.backend_removed(removed.backend.mode());
+        }
+        Ok(())
+    }
+
+    fn put_in_force(&self) {
+        self.current
+            .replace(Chain::new(self.running.iter().map(|running| running.backend.clone()).collect()));
+        self.metrics.chain(&self.modes());
+    }
+
+    async fn backend(&self, mode: BackendMode) -> Result<Running, BackendError> {
+        let (backend, publisher) = mode.backend();
+        let metrics = self.metrics.clone();
+        let source = match mode {
+            BackendMode::MountedFile => {
+                // Its mappings are there from the start, and never change.
+                let snapshot = Arc::clone(&self.settings.mounted);
+                metrics.backend_loaded(mode, snapshot.index().len(), 0, 0);
+                publisher.publish(snapshot);
+                None
+            }
+            BackendMode::EksConfigMap => {
+                let settings = &self.settings;
+                let client =
+                    client(settings.kubeconfig.as_deref(), settings.master.as_deref(), config_map::QUIET)
+                        .await?;
+                metrics.backend_waiting(mode);
+                Some(tokio::spawn(ConfigMapSource::new(publisher, metrics).run(client)))
+            }
+            BackendMode::DynamicFile => {
+                let path = self.settings.dynamic_file.clone().ok_or(BackendError::NoDynamicFile)?;
+                metrics.backend_waiting(mode);
+                let by = self.settings.dynamic_file_matches;
+                Some(tokio::spawn(DynamicFileSource::new(path, by, publisher, metrics).run()))
+            }
+        };
+        let reserved = self.settings.reserved_prefixes.iter().filter(|(reserving, _)| *reserving == mode);
+        let reserved: Vec<String> = reserved.flat_map(|(_, prefixes)| prefixes.clone()).collect();
+        Ok(Running { backend: backend.reserving(&reserved), _source: source.map(AbortOnDropHandle::new) })
+    }
+}
