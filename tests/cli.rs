@@ -307,3 +307,23 @@ async fn a_token_is_signed_as_the_role_that_is_asked_for() {
     let output = token(&user, &["-s", "x"], &[]).await;
     assert_eq!(output.status.code(), Some(2), "a session name without a role");
 }
+
+#[test]
+fn config_show_prints_each_value_and_whence() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, "clusterID: c\nserver: {port: 1}\n").unwrap();
+    let show = |args: &[&str]| {
+        let output =
+            arngate().args(["config", "show", "-c", file.to_str().unwrap()]).args(args).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output).1);
+        text(&output).0
+    };
+    let lines = show(&["--partition", "aws-cn"]);
+    let of = |key: &str| lines.lines().find(|line| line.split(' ').next() == Some(key)).unwrap().to_owned();
+    assert!(of("clusterID").ends_with("# file") && of("server.port").contains(" 1 "), "{lines}");
+    assert!(of("server.partition").ends_with("# flag or environment"), "{lines}");
+    assert!(of("server.stateDir").ends_with("# default"), "{lines}");
+    let json: Value = serde_json::from_str(&show(&["-o", "json"])).unwrap();
+    assert_eq!(json[0], serde_json::json!({"key": "clusterID", "value": "c", "source": "file"}));
+}

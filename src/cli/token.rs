@@ -41,7 +41,7 @@ pub(super) struct Args {
     /// External ID that the role's trust policy asks for
     #[arg(short, long, value_name = "ID", requires = "role")]
     external_id: Option<String>,
-    /// Name of the role session: what {{SessionName}} will be
+    /// Name of the role session, as mappings' templates and audit logs will show it
     #[arg(short, long, value_name = "NAME", requires = "role", conflicts_with = "forward_session_name")]
     session_name: Option<String>,
     /// Give the role session the name of the session that the credentials already are
