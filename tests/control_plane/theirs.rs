@@ -62,7 +62,8 @@ impl Theirs {
             if let Some(address) = found {
                 break address;
             }
-            log += &format!("{line}\n");
+            log.push_str(&line);
+            log.push('\n');
         };
         // Somebody has to read on, or it stops where its pipe is full.
         std::thread::spawn(move || lines.for_each(drop));
