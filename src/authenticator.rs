@@ -1,7 +1,7 @@
 //! The path of one token: parse, have STS verify, read the principal, look it up.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -27,7 +27,7 @@ pub struct Authenticator {
     /// The backends, in their order.
     pub chain: Arc<CurrentChain>,
     /// Accounts whose principals are neither logged nor described to Kubernetes.
-    pub scrubbed_accounts: HashSet<AccountId>,
+    pub scrubbed_accounts: BTreeSet<AccountId>,
 }
 
 /// An outcome with what is known of the caller, for the audit record.

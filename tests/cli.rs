@@ -98,7 +98,6 @@ async fn a_bare_token_is_what_sts_verifies() {
     let (emulator, principals) = emulator().await;
     let verify = Verify::new(&emulator);
     for credentials in [principals.user(ACCOUNT, "bob"), principals.role(ACCOUNT, "Admin", "alice")] {
-        // Without a region anywhere, the global endpoint signs.
         for region in [None, Some("us-west-2")] {
             let mut command = with_keys(&credentials);
             command.args(["token", "-i", CLUSTER_ID, "--token-only"]);
@@ -109,8 +108,7 @@ async fn a_bare_token_is_what_sts_verifies() {
             let (stdout, stderr) = text(&output);
             assert!(output.status.success(), "{stderr}");
             let token = stdout.trim_end();
-            let host =
-                region.map_or("sts.amazonaws.com".to_owned(), |region| format!("sts.{region}.amazonaws.com"));
+            let host = format!("sts.{}.amazonaws.com", region.unwrap_or("us-east-1"));
             let output = verify.run(token, &["-o", "json"]).await;
             let (stdout, stderr) = text(&output);
             assert!(output.status.success(), "{stdout}{stderr}");
@@ -271,4 +269,61 @@ async fn init_makes_the_files_that_a_server_then_uses() {
         assert_eq!(read(kubeconfig), written);
         assert_eq!(folder.path().join("state").exists(), state == "state");
     }
+}
+
+#[tokio::test]
+async fn a_token_is_signed_as_the_role_that_is_asked_for() {
+    const ROLE: &str = "arn:aws:iam::111122223333:role/Deployer";
+    let (emulator, principals) = emulator().await;
+    let verify = Verify::new(&emulator);
+    let user = principals.user(ACCOUNT, "bob");
+    let session = principals.role(ACCOUNT, "Admin", "alice@example.com");
+    let token = async |credentials: &Credentials, args: &[&str], env: &[(&str, &str)]| {
+        let mut command = with_keys(credentials);
+        command.args(["token", "-i", CLUSTER_ID, "--token-only"]).args(args);
+        command.envs(emulator.client_env()).envs(env.iter().copied());
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    };
+    for (credentials, args, env, want) in [
+        (&user, &["-r", ROLE, "-s", "nightly"][..], &[][..], "assumed-role/Deployer/nightly"),
+        (
+            &user,
+            &["-s", "nightly", "-e", "external"],
+            &[("DEFAULT_ROLE", ROLE)],
+            "assumed-role/Deployer/nightly",
+        ),
+        (&session, &["-r", ROLE, "--forward-session-name"], &[], "assumed-role/Deployer/alice@example.com"),
+        (&user, &["-r", ROLE, "--region", "eu-central-1"], &[], "assumed-role/Deployer/arngate-"),
+    ] {
+        let output = token(credentials, args, env).await;
+        assert!(output.status.success(), "{args:?}: {}", text(&output).1);
+        let verified = verify.run(text(&output).0.trim_end(), &["-o", "json"]).await;
+        let (stdout, stderr) = text(&verified);
+        assert!(verified.status.success() && stdout.contains(want), "{args:?}: {stdout}{stderr}");
+    }
+    let output = token(&user, &["-r", ROLE, "--forward-session-name"], &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).1.contains("no session name to forward"), "{}", text(&output).1);
+    let output = token(&user, &["-s", "x"], &[]).await;
+    assert_eq!(output.status.code(), Some(2), "a session name without a role");
+}
+
+#[test]
+fn config_show_prints_each_value_and_whence() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, "clusterID: c\nserver: {port: 1}\n").unwrap();
+    let show = |args: &[&str]| {
+        let output =
+            arngate().args(["config", "show", "-c", file.to_str().unwrap()]).args(args).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output).1);
+        text(&output).0
+    };
+    let lines = show(&["--partition", "aws-cn"]);
+    let of = |key: &str| lines.lines().find(|line| line.split(' ').next() == Some(key)).unwrap().to_owned();
+    assert!(of("clusterID").ends_with("# file") && of("server.port").contains(" 1 "), "{lines}");
+    assert!(of("server.partition").ends_with("# flag or environment"), "{lines}");
+    assert!(of("server.stateDir").ends_with("# default"), "{lines}");
+    let json: Value = serde_json::from_str(&show(&["-o", "json"])).unwrap();
+    assert_eq!(json[0], serde_json::json!({"key": "clusterID", "value": "c", "source": "file"}));
 }

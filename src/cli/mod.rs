@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod config;
 mod init;
 mod server;
 mod sts_options;
@@ -72,6 +73,8 @@ struct Global {
 enum Command {
     /// Serve kube-apiserver's token webhook
     Server(Box<server::Args>),
+    /// See what the server would run by
+    Config(config::Args),
     /// Make certificate, key and webhook kubeconfig before the server first starts
     Init(init::Args),
     /// Print a token for a cluster, as a client-go credential plugin (ExecCredential) or bare
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
             Command::Server(args) => server::run(&global, *args).await,
             Command::Token(args) => token::run(&global, args).await,
             Command::Verify(args) => verify::run(&global, args).await,
+            Command::Config(args) => config::run(&global, args),
             Command::Init(args) => init::run(&global, global.feature_gates, args),
             Command::Version(args) => Ok(version::run(&args)),
         }

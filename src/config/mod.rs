@@ -9,8 +9,10 @@ mod file;
 mod flags;
 mod gates;
 mod settings;
+mod show;
 
 pub use file::{ConfigError, File};
 pub use flags::ServerFlags;
 pub use gates::{FeatureGates, GateError};
 pub use settings::{ServerSettings, SettingsError};
+pub use show::{Shown, Source, show};

@@ -1,4 +1,4 @@
-use std::{collections::HashSet, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc};
 
 use super::{ConfigError, File, ServerFlags};
 use crate::{
@@ -15,6 +15,8 @@ pub struct ServerSettings {
     pub cluster_id: ClusterId,
     /// Whose principals are let in.
     pub partition: Partition,
+    /// A region that is allowed beside those in the table.
+    pub region: Option<String>,
     /// STS's hosts in that partition.
     pub endpoints: Endpoints,
     /// Where to listen.
@@ -49,7 +51,7 @@ pub struct ServerSettings {
     /// Audiences that tokens accepted here are meant for.
     pub audiences: Vec<String>,
     /// Accounts whose principals are neither logged nor described to Kubernetes.
-    pub scrubbed_accounts: HashSet<AccountId>,
+    pub scrubbed_accounts: BTreeSet<AccountId>,
     /// Beginnings of usernames that a backend may not give.
     pub reserved_prefixes: Vec<(BackendMode, Vec<String>)>,
     /// How STS is reached.
@@ -112,7 +114,7 @@ impl ServerSettings {
         let cluster_id =
             cluster_id.or(file.cluster_id.as_deref()).ok_or(SettingsError::NoClusterId)?.parse()?;
         let partition = flags.partition.or(file.partition).unwrap_or(Partition::Aws);
-        let region = flags.region.as_deref().or(file.region.as_deref());
+        let region = flags.region.clone().or(file.region);
         let backend_modes = pick(&flags.backend_mode, file.backend_mode, || vec![BackendMode::MountedFile]);
         for (index, mode) in backend_modes.iter().enumerate() {
             if backend_modes[..index].contains(mode) {
@@ -141,7 +143,8 @@ impl ServerSettings {
         Ok(Self {
             cluster_id,
             partition,
-            endpoints: Endpoints::new(partition, region, &file.sts_extra_hosts)?,
+            endpoints: Endpoints::new(partition, region.as_deref(), &file.sts_extra_hosts)?,
+            region,
             address: flags.address.or(file.address).unwrap_or(IpAddr::from([127, 0, 0, 1])),
             port: flags.port.or(file.port).unwrap_or(21362),
             health_port: flags.health_port.or(file.health_port).unwrap_or(21363),

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, header::CONTENT_LENGTH};
+use http::HeaderValue;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::{
@@ -156,11 +156,6 @@ impl Client {
 
 /// Reads a body up to [`MAX_BODY`].
 async fn read(mut response: reqwest::Response) -> Result<String, NoVerdict> {
-    let announced = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > MAX_BODY as u64)
-    {
-        return Err(NoVerdict::Oversized);
-    }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| no_verdict(&error))? {
         if body.len() + chunk.len() > MAX_BODY {

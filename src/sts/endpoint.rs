@@ -160,6 +160,12 @@ impl Endpoints {
         Ok(Self { by_host })
     }
 
+    /// This endpoint alone.
+    #[must_use]
+    pub fn of(endpoint: &Endpoint) -> Self {
+        Self { by_host: HashMap::from([(endpoint.host.clone(), Arc::new(endpoint.clone()))]) }
+    }
+
     /// The endpoint of exactly this host.
     #[must_use]
     pub fn look_up(&self, host: &str) -> Option<&Arc<Endpoint>> {

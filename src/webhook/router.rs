@@ -12,7 +12,7 @@ use std::{
 
 use http::{HeaderValue, Method, Request, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Body;
+use hyper::body::{Body, Incoming};
 use jiff::Timestamp;
 
 use super::{
@@ -51,16 +51,11 @@ impl Router {
     ///
     /// # Errors
     /// None: what goes wrong becomes an answer. The type is what hyper asks for.
-    pub async fn route<B>(
+    pub async fn route(
         self: Arc<Self>,
-        request: Request<B>,
+        request: Request<Incoming>,
         client: SocketAddr,
-    ) -> Result<Answer, Infallible>
-    where
-        B: Body + Send,
-        B::Data: Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    ) -> Result<Answer, Infallible> {
         let started = Instant::now();
         let get = matches!(*request.method(), Method::GET | Method::HEAD);
         Ok(match request.uri().path() {
@@ -88,17 +83,12 @@ impl Router {
         })
     }
 
-    async fn authenticate<B>(
+    async fn authenticate(
         &self,
-        request: Request<B>,
+        request: Request<Incoming>,
         client: SocketAddr,
         started: Instant,
-    ) -> Result<Answer, Answer>
-    where
-        B: Body + Send,
-        B::Data: Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    ) -> Result<Answer, Answer> {
         let review = read(request).await?;
         let version = review.api_version;
         let served = self.served_audiences(&review.spec.audiences);
@@ -138,12 +128,7 @@ impl Router {
 }
 
 /// Reads a TokenReview within its bounds. No message of a failure quotes the body, which may hold a token.
-async fn read<B>(request: Request<B>) -> Result<token_review::Request, Answer>
-where
-    B: Body + Send,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+async fn read(request: Request<Incoming>) -> Result<token_review::Request, Answer> {
     let is_json = request.headers().get(CONTENT_TYPE).is_none_or(|content_type| {
         let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
         essence.trim_ascii().eq_ignore_ascii_case(b"application/json")

@@ -17,3 +17,5 @@ mod retries;
 mod side_by_side;
 #[path = "../support/mod.rs"]
 mod support;
+mod swap;
+mod theirs;

@@ -1,13 +1,7 @@
 //! aws-iam-authenticator 0.7.18 and arngate on the same files, fed the same tokens: who each says that they are.
 //! Every difference is in the table, with its reason in docs/migrating.md.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 use arngate_lab::{
     control_plane::ControlPlane,
@@ -15,89 +9,10 @@ use arngate_lab::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{self, ACCOUNT, CLUSTER_ID, Setup, token};
-
-/// The Go program's server, killed when dropped.
-struct Theirs {
-    child: Child,
-    url: String,
-}
-
-impl Theirs {
-    /// Starts it on `config`, with the emulator as STS by the proxy variables: it knows no other way.
-    fn start(
-        assets: &ControlPlane,
-        emulator: &Emulator,
-        config: &str,
-        folder: &Path,
-        kubeconfig: &Path,
-    ) -> Self {
-        let file = folder.join("theirs.yaml");
-        fs::write(&file, config).unwrap();
-        let ca = folder.join("theirs-ca.pem");
-        emulator.write_ca(&ca).unwrap();
-        let mut child = Command::new(assets.assets().go_authenticator())
-            .args(["server", "-l", "json", "--port", "0", "--feature-gates", "SSORoleMatch=true", "-c"])
-            .arg(file)
-            .arg("--state-dir")
-            .arg(folder)
-            .arg("--generate-kubeconfig")
-            .arg(folder.join("theirs.kubeconfig"))
-            .arg("--kubeconfig")
-            .arg(kubeconfig)
-            .env_clear()
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_REGION", "us-east-1")
-            .env("HTTPS_PROXY", format!("http://{}", emulator.proxy_address()))
-            .env("SSL_CERT_FILE", ca)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut log = String::new();
-        let address = loop {
-            let Some(Ok(line)) = lines.next() else { panic!("the Go program does not start:\n{log}") };
-            let found = serde_json::from_str::<Value>(&line).ok().and_then(|line| {
-                line["msg"].as_str().and_then(|text| text.strip_prefix("listening on ")).map(str::to_owned)
-            });
-            if let Some(address) = found {
-                break address;
-            }
-            log += &format!("{line}\n");
-        };
-        // Somebody has to read on, or it stops where its pipe is full.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url: format!("https://{address}/authenticate") }
-    }
-
-    /// Its certificate is a CA that serves, which rustls takes from nobody; that is not looked at here.
-    async fn review(&self, token: &str) -> Value {
-        let client =
-            reqwest::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().build().unwrap();
-        let review = json!({
-            "apiVersion": "authentication.k8s.io/v1beta1", "kind": "TokenReview", "spec": {"token": token},
-        });
-        // It listens before it serves.
-        for _ in 0..100 {
-            let sent =
-                client.post(&self.url).header("content-type", "application/json").body(review.to_string());
-            match sent.send().await {
-                Ok(answer) => return support::answer(answer).await.body,
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        }
-        panic!("the Go program does not answer");
-    }
-}
-
-impl Drop for Theirs {
-    fn drop(&mut self) {
-        // Its first TERM does not end it.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::{
+    support::{self, ACCOUNT, CLUSTER_ID, Setup, token},
+    theirs::Theirs,
+};
 
 /// The user in an answer, with nothing that only one of the two writes for "nothing".
 fn user(body: &Value) -> Value {
@@ -211,7 +126,7 @@ async fn the_same_files_and_tokens_give_the_same_users() {
     let folder = tempfile::tempdir().unwrap();
     let config = |server: &str| format!("clusterID: {CLUSTER_ID}\nserver:\n{server}");
 
-    let theirs = Theirs::start(&control_plane, &emulator, &config(MAPPINGS), folder.path(), &admin);
+    let theirs = Theirs::start(&control_plane, &emulator, &config(MAPPINGS), folder.path(), &admin, 0);
     let ours = Setup::new(&emulator, MAPPINGS).start();
     assert_eq!(compare("MountedFile", &emulator, &theirs, &ours).await, 14);
     drop(theirs);
@@ -224,7 +139,7 @@ async fn the_same_files_and_tokens_give_the_same_users() {
         control_plane.kubectl_with_input(&admin, &["apply", "-f", "-"], &manifest.to_string()).await;
     assert!(applied.unwrap().success());
     let backend = "  backendMode: [EKSConfigMap]\n";
-    let theirs = Theirs::start(&control_plane, &emulator, &config(backend), folder.path(), &admin);
+    let theirs = Theirs::start(&control_plane, &emulator, &config(backend), folder.path(), &admin, 0);
     let ours = Setup::new(&emulator, backend).arg("--kubeconfig", admin.to_str().unwrap()).start();
     ours.wait_until_ready().await;
     // Theirs has no readiness: it is asked until it knows the first of its entries.
