@@ -170,7 +170,7 @@ impl ServerSettings {
             dynamic_file_matches: if file.dynamic_file_user_id_strict == Some(true) {
                 MatchBy::UserId
             } else {
-                MatchBy::Arn
+                MatchBy::ArnAlone
             },
             dynamic_backend_mode: file.dynamic_backend_mode_path,
             mounted: Arc::new(mounted),

@@ -52,6 +52,9 @@ pub enum MatchBy {
     /// The ARN, or the permission set; a user ID beside it must match too.
     #[default]
     Arn,
+    /// The ARN, or the permission set, whatever user ID stands beside it. A dynamic file names the user ID of
+    /// every entry, and today it counts there only where `dynamicfileUserIDStrict` says so.
+    ArnAlone,
     /// The user ID, which every entry has then; an ARN or a permission set beside it must match too.
     UserId,
 }
@@ -172,7 +175,7 @@ impl Entry<'_> {
     fn principal(&mut self, item: &Node) -> Read {
         let fields = self.fields(item)?;
         let (subject, also) = match self.by {
-            MatchBy::Arn => (self.subject(item, &fields)?, None),
+            MatchBy::Arn | MatchBy::ArnAlone => (self.subject(item, &fields)?, None),
             MatchBy::UserId => self.user_id(item, &fields)?,
         };
         let broken = || Some(subject.clone());
@@ -189,7 +192,8 @@ impl Entry<'_> {
         };
         let groups = self.groups(fields.groups).map_err(|()| broken())?;
         let user_id = self.text("userid", fields.user_id).map_err(|()| broken())?;
-        let user_id = user_id.filter(|text| !text.is_empty()).map(Into::into);
+        let pins = |text: &&str| !text.is_empty() && self.by != MatchBy::ArnAlone;
+        let user_id = user_id.filter(pins).map(Into::into);
         Ok((subject, Arc::new(Mapping { username, groups, user_id, also, origin: self.origin })))
     }
 

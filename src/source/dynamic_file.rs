@@ -145,16 +145,16 @@ mod tests {
     #[test]
     fn otherwise_an_entry_is_found_by_its_arn() {
         let role = r#""rolearn": "arn:aws:iam::111122223333:role/R", "username": "u""#;
-        assert!(maps(&format!(r#"{{"maproles": [{{{role}}}]}}"#), MatchBy::Arn));
-        assert!(!maps(r#"{"mapRoles": [{"userid": "AROAEXAMPLE", "username": "u"}]}"#, MatchBy::Arn));
+        assert!(maps(&format!(r#"{{"maproles": [{{{role}}}]}}"#), MatchBy::ArnAlone));
+        assert!(!maps(r#"{"mapRoles": [{"userid": "AROAEXAMPLE", "username": "u"}]}"#, MatchBy::ArnAlone));
     }
 
     #[test]
     fn a_list_that_cannot_be_read_stays_as_it_was() {
         let role = r#"{"rolearn": "arn:aws:iam::111122223333:role/R", "username": "u"}"#;
         let good = format!(r#"{{"mapRoles": [{role}], "mapAccounts": ["111122223333"]}}"#);
-        let (_, last, _) = parse(good.as_bytes(), None, MatchBy::Arn).unwrap();
-        let (_, next, _) = parse(br#"{"mapRoles": "x"}"#, Some(&last), MatchBy::Arn).unwrap();
+        let (_, last, _) = parse(good.as_bytes(), None, MatchBy::ArnAlone).unwrap();
+        let (_, next, _) = parse(br#"{"mapRoles": "x"}"#, Some(&last), MatchBy::ArnAlone).unwrap();
         assert_eq!(next.index().len(), 1);
     }
 }

@@ -25,16 +25,15 @@ impl Freshness {
             return;
         }
         let version = json::text(fields, "Version").unwrap_or_default();
-        match age(fields, now) {
-            Some(latency) => {
-                metrics.dynamic_latency(self.kind, latency);
-                tracing::info!(kind = self.kind, version, ?latency, "in force");
-            }
-            None => tracing::warn!(
+        if let Some(latency) = age(fields, now) {
+            metrics.dynamic_latency(self.kind, latency);
+            tracing::info!(kind = self.kind, version, ?latency, "in force");
+        } else {
+            tracing::warn!(
                 kind = self.kind,
                 version,
                 "LastUpdatedDateTime is no past time in seconds since 1970; how long the change took is not known"
-            ),
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One file, watched: what it holds whenever that has changed.
 //!
 //! The directory is watched rather than the file, since a file is replaced as often as it is written: by a rename,
-//! or, as Kubernetes does with mounted ConfigMaps, by turning the link `..data` beside it. Events only say when to
+//! or, as Kubernetes does with a mounted ConfigMap, by turning the link `..data` beside it. Events only say when to
 //! look; what counts is the content. So a missed event is made good by the next look, some seconds later.
 
 use std::{
