@@ -5,6 +5,7 @@ use std::{fmt, path::PathBuf};
 use serde::Serialize;
 
 use super::{File, ServerFlags, ServerSettings, SettingsError};
+use crate::mapping::MatchBy;
 
 /// A key of the configuration, its value in force, and whence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,6 +71,9 @@ pub fn show(file: File, cluster_id: Option<&str>, flags: &ServerFlags) -> Result
         ("server.kubeconfig", path(&flags.kubeconfig, &file.kubeconfig), |s| text(s.kubeconfig.as_ref().map(|path| path.display()))),
         ("server.master", source(flags.master.is_some(), file.master.is_some()), |s| text(s.master.as_ref())),
         ("server.backendMode", source(!flags.backend_mode.is_empty(), !file.backend_mode.is_empty()), |s| list(&s.backend_modes)),
+        ("server.dynamicfilepath", path(&None, &file.dynamic_file_path), |s| text(s.dynamic_file.as_ref().map(|path| path.display()))),
+        ("server.dynamicfileUserIDStrict", source(false, file.dynamic_file_user_id_strict.is_some()), |s| (s.dynamic_file_matches == MatchBy::UserId).to_string()),
+        ("server.dynamicBackendModePath", path(&None, &file.dynamic_backend_mode_path), |s| text(s.dynamic_backend_mode.as_ref().map(|path| path.display()))),
         ("server.audiences", source(!flags.audiences.is_empty(), !file.audiences.is_empty()), |s| list(&s.audiences)),
         ("server.scrubbedAccounts", source(false, !file.scrubbed_accounts.is_empty()), |s| list(&s.scrubbed_accounts)),
         ("server.stsConnectTo", source(flags.sts_connect_to.is_some(), file.sts_connect_to.is_some()), |s| text(s.sts.connect_to.as_ref())),
