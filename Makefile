@@ -23,7 +23,7 @@ unit: ## Tests beside the code, properties included
 	cargo test --workspace --lib --bins --locked
 
 integration: assets ## The real binaries from outside, against the STS emulator and real clients
-	cargo test --locked -p arngate --test cli --test dynamic_file --test examples --test hostile_tokens --test lifecycle --test scrubbed --test sts_faults --test token_review
+	cargo test --locked -p arngate $(patsubst tests/%.rs,--test %,$(wildcard tests/*.rs))
 	cargo test --locked -p arngate-lab --test demo --test sts
 
 control-plane: assets ## A real etcd and kube-apiserver ask arngate
