@@ -390,6 +390,15 @@ impl Entry<'_> {
         };
         let mut groups = Vec::with_capacity(items.len());
         for item in items {
+            // A hyphen without a name gives no group today either, and nobody loses the others by it.
+            if item.value == Value::Null || item.as_str() == Some("") {
+                self.warn(
+                    item.span,
+                    "a group without a name is left out".to_owned(),
+                    "remove the empty hyphen",
+                );
+                continue;
+            }
             let Some(text) = item.as_str() else {
                 self.refuse(
                     item.span,

@@ -212,6 +212,11 @@ fn what_is_odd_works_and_is_told() {
             "n:{{EC2PrivateDnsName}}",
         ),
         (format!("{{rolearn: '{arn}', username: '{{{{Foo}}}}'}}"), "there are {{AccountID}}", "{{Foo}}"),
+        (
+            format!("{{rolearn: '{arn}', username: a, groups: [g, ]}}").replace("g, ", "g, ~"),
+            "without a name",
+            "a,g",
+        ),
         (format!("{{rolearn: '{arn}', username: a, group: x}}"), "\"group\" means nothing here", "a"),
         (format!("{{rolearn: '{arn}', username: x, username: a}}"), "there twice", "a"),
     ] {
