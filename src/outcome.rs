@@ -167,8 +167,12 @@ impl Denial {
                 | Rejection::RegionDisabled
                 | Rejection::Other => false,
             },
-            Self::Caller(_) | Self::Audience => true,
-            Self::NotMapped | Self::NotRendered | Self::Reserved => false,
+            Self::Caller(CallerError::Principal(_) | CallerError::Partition(_)) | Self::Audience => true,
+            // An answer of STS's that contradicts itself says nothing of the next one, and mappings change.
+            Self::Caller(CallerError::Account | CallerError::UserId)
+            | Self::NotMapped
+            | Self::NotRendered
+            | Self::Reserved => false,
         }
     }
 }

@@ -63,7 +63,11 @@ async fn an_answer_about_somebody_impossible_lets_nobody_in() {
              <Account>{account}</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
         );
         emulator.faults().set(Fault::Body("text/xml".to_owned(), body.into()));
-        server.review(&token(&bob)).await.assert_final_denial();
+        let answer = server.review(&token(&bob)).await;
+        match reason {
+            "caller_other_partition" | "caller_not_a_principal" => answer.assert_final_denial(),
+            _ => answer.assert_passing_denial(),
+        }
         assert_eq!(server.audit().last().unwrap()["reason"], reason);
     }
 }

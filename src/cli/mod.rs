@@ -10,7 +10,7 @@ mod version;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
     config::FeatureGates,
@@ -54,11 +54,12 @@ struct Global {
     /// How log lines on stderr look
     #[arg(short, long, value_enum, default_value = "text", global = true)]
     log_format: LogFormat,
-    /// How much is logged
+    /// How much is logged: fatal, error, warning, info, debug or trace
     #[arg(
         short = 'v',
         long,
-        value_enum,
+        value_parser = verbosity,
+        value_name = "LEVEL",
         default_value = "info",
         env = "AWS_IAM_AUTHENTICATOR_LOG_VERBOSITY",
         global = true
@@ -88,7 +89,9 @@ enum Command {
 /// Runs the program on the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    let Cli { global, command } = Cli::parse();
+    let Cli { mut global, command } = Cli::parse();
+    // An empty variable says nothing, as today.
+    global.cluster_id = global.cluster_id.filter(|id| !id.is_empty());
     telemetry::init(global.log_format, global.log_verbosity);
     // The process-wide provider, for the libraries that ask for one; an error says that one is set already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -109,6 +112,11 @@ pub fn main() -> ExitCode {
     // What still waits for a name server or a file must not hold the exit up.
     runtime.shutdown_background();
     result.unwrap_or_else(|error| failed(&error))
+}
+
+/// A level by its name, without regard to case; an empty variable says nothing.
+fn verbosity(text: &str) -> Result<Verbosity, String> {
+    if text.is_empty() { Ok(Verbosity::Info) } else { Verbosity::from_str(text, true) }
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

@@ -157,12 +157,12 @@ impl File {
         self.hostname = server.text("hostname")?;
         self.state_dir = server.text("stateDir")?.map(PathBuf::from);
         self.generate_kubeconfig = server.text("generateKubeconfig")?.map(PathBuf::from);
-        self.kubeconfig_pregenerated = server.parsed("kubeconfigPregenerated")?;
+        self.kubeconfig_pregenerated = server.boolean("kubeconfigPregenerated")?;
         self.kubeconfig = server.text("kubeconfig")?.map(PathBuf::from);
         self.master = server.text("master")?;
         self.backend_mode = server.parsed_list("backendMode")?;
         self.dynamic_file_path = server.text("dynamicfilepath")?.map(PathBuf::from);
-        self.dynamic_file_user_id_strict = server.parsed("dynamicfileUserIDStrict")?;
+        self.dynamic_file_user_id_strict = server.boolean("dynamicfileUserIDStrict")?;
         self.dynamic_backend_mode_path = server.text("dynamicBackendModePath")?.map(PathBuf::from);
         self.audiences = server.parsed_list("audiences")?;
         self.sts_connect_to = server.parsed("stsConnectTo")?;
@@ -174,7 +174,9 @@ impl File {
         self.map_users = server.take("mapUsers");
         self.map_accounts = server.take("mapAccounts");
         for key in NOT_SERVED {
-            if let Some(node) = server.take(key) {
+            if let Some(node) = server.take(key)
+                && node.as_str() != Some("")
+            {
                 return Err(server.error(key, node.span, "not served by this version of arngate; remove it"));
             }
         }
@@ -266,7 +268,18 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A list, or one text with commas, which is the same list as the flag takes.
+    /// A truth value in the forms that today's program takes.
+    fn boolean(&mut self, key: &'static str) -> Result<Option<bool>, ConfigError> {
+        let Some(node) = self.take(key) else { return Ok(None) };
+        match node.as_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("") => Ok(None),
+            Some("true" | "t" | "1") => Ok(Some(true)),
+            Some("false" | "f" | "0") => Ok(Some(false)),
+            _ => Err(self.error(key, node.span, "want true or false")),
+        }
+    }
+
+    /// A list, or one text with commas or blanks, which is the same list as the flag takes.
     fn parsed_list<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Result<Vec<T>, ConfigError> {
         let Some(node) = self.take(key) else {
             return Ok(Vec::new());
@@ -283,7 +296,10 @@ impl<'a> Section<'a> {
                 })
                 .collect(),
             _ => match node.as_str() {
-                Some(text) => text.split(',').map(|text| parse(text, node.span)).collect(),
+                Some(text) => {
+                    let items = text.split([',', ' ']).filter(|item| !item.is_empty());
+                    items.map(|item| parse(item, node.span)).collect()
+                }
                 None => Err(self.error(key, node.span, "want a list of texts")),
             },
         }
@@ -386,8 +402,18 @@ mod tests {
 
     #[test]
     fn a_list_may_be_one_text_with_commas() {
-        let file = parse("server:\n  backendMode: EKSConfigMap,MountedFile\n").unwrap();
-        assert_eq!(file.backend_mode, [BackendMode::EksConfigMap, BackendMode::MountedFile]);
+        for text in ["EKSConfigMap,MountedFile", "EKSConfigMap MountedFile", "EKSConfigMap, MountedFile"] {
+            let file = parse(&format!("server:\n  backendMode: {text}\n")).unwrap();
+            assert_eq!(file.backend_mode, [BackendMode::EksConfigMap, BackendMode::MountedFile]);
+        }
+    }
+
+    #[test]
+    fn truth_values_are_those_of_today() {
+        for (text, value) in [("True", Some(true)), ("f", Some(false)), ("1", Some(true)), ("''", None)] {
+            let file = parse(&format!("server: {{kubeconfigPregenerated: {text}}}")).unwrap();
+            assert_eq!(file.kubeconfig_pregenerated, value, "{text}");
+        }
     }
 
     #[test]

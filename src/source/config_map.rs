@@ -8,15 +8,12 @@
 
 use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api,
-    runtime::{
-        WatchStreamExt,
-        utils::Backoff,
-        watcher::{self, Event},
-    },
+    runtime::watcher::{self, Event},
 };
 
 use crate::{
@@ -33,6 +30,13 @@ pub const NAME: &str = "aws-auth";
 const WATCH_SECONDS: u32 = 120;
 /// How long a watch may be silent before it counts as broken. Longer than a watch lasts.
 pub const QUIET: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 15);
+
+/// How long a list may take.
+const LIST_TIMEOUT: Duration = Duration::from_secs(15);
+/// The longest wait between two tries, before jitter.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+/// How many diagnostics of one update are logged; the metrics count all.
+const MAX_TOLD: usize = 50;
 
 /// Watches aws-auth and publishes what it holds.
 #[derive(Debug)]
@@ -54,17 +58,46 @@ impl ConfigMapSource {
         let api: Api<ConfigMap> = Api::namespaced(client, NAMESPACE);
         let only_this =
             watcher::Config::default().fields(&format!("metadata.name={NAME}")).timeout(WATCH_SECONDS);
-        let mut events = pin!(watcher::watcher(api, only_this).backoff(Patience::new()));
+        let mut patience = patience();
         loop {
-            match events.try_next().await {
-                Ok(Some(event)) => self.state.see(event),
-                Ok(None) => return,
-                Err(error) => {
-                    self.metrics.watch_failure();
-                    // Debug would print whole requests; Display is a line.
-                    tracing::warn!(%error, "cannot list or watch configmap/aws-auth; will try again");
-                }
+            let failure = self.follow(&api, &only_this, &mut patience).await;
+            self.metrics.watch_failure();
+            let wait = patience.next().unwrap_or(MAX_WAIT);
+            tracing::warn!(
+                error = failure,
+                ?wait,
+                "cannot list or watch configmap/aws-auth; will list again"
+            );
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Lists, then watches, until something fails: what, in words. Each failure leads to a new list, since a watch
+    /// that cannot go on where it ended would never show what was missed.
+    async fn follow(
+        &mut self,
+        api: &Api<ConfigMap>,
+        only_this: &watcher::Config,
+        patience: &mut ExponentialBackoff,
+    ) -> String {
+        let mut events = pin!(watcher::watcher(api.clone(), only_this.clone()));
+        let mut listed = false;
+        loop {
+            let limit = if listed { QUIET } else { LIST_TIMEOUT };
+            let event = match tokio::time::timeout(limit, events.try_next()).await {
+                Ok(Ok(Some(event))) => event,
+                Ok(Ok(None)) => return "the watch ended".to_owned(),
+                // Debug would print whole requests; Display is a line.
+                Ok(Err(error)) => return error.to_string(),
+                // A watch without an event is the rule: aws-auth changes seldom.
+                Err(_) if listed => continue,
+                Err(_) => return format!("no list within {} s", LIST_TIMEOUT.as_secs()),
+            };
+            if matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_)) {
+                listed = true;
+                *patience = self::patience();
             }
+            self.state.see(event);
         }
     }
 }
@@ -125,7 +158,7 @@ impl State {
         let count =
             |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        for diagnostic in diagnostics {
+        for diagnostic in diagnostics.iter().take(MAX_TOLD) {
             match diagnostic.severity {
                 Severity::Error => tracing::error!(%diagnostic, "aws-auth"),
                 Severity::Warning => tracing::warn!(%diagnostic, "aws-auth"),
@@ -148,30 +181,12 @@ fn is_aws_auth(object: &ConfigMap) -> bool {
 /// How long to wait after a failure: doubling from half a second to five, each with jitter, so that the
 /// authenticators of several control-plane nodes do not come back at the same moment. Short at the end, since
 /// one small list is cheap for an API server and a stale aws-auth is dear for its users.
-struct Patience(backon::ExponentialBackoff);
-
-impl Patience {
-    fn new() -> Self {
-        let builder = backon::ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(500))
-            .with_max_delay(Duration::from_secs(5))
-            .with_factor(2.0)
-            .with_jitter()
-            .without_max_times();
-        Self(backon::BackoffBuilder::build(builder))
-    }
-}
-
-impl Iterator for Patience {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        self.0.next()
-    }
-}
-
-impl Backoff for Patience {
-    fn reset(&mut self) {
-        *self = Self::new();
-    }
+fn patience() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(500))
+        .with_max_delay(MAX_WAIT)
+        .with_factor(2.0)
+        .with_jitter()
+        .without_max_times()
+        .build()
 }

@@ -1,6 +1,14 @@
 //! Connections: accepted, bounded, encrypted, and at the end drained.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
@@ -14,6 +22,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
 
@@ -21,12 +30,14 @@ use super::answer::Answer;
 const MAX_CONNECTIONS: usize = 1024;
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may be open before its first request has come whole.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request's head may take, the idle time before it included.
 const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
 /// How often a quiet HTTP/2 connection is asked whether it lives, and how long it has to say so.
 const PING: Duration = Duration::from_secs(30);
 /// How many requests one HTTP/2 connection has under way at most. kube-apiserver opens one connection.
-const MAX_STREAMS: u32 = 1000;
+const MAX_STREAMS: u32 = 250;
 /// How long requests under way have to end at shutdown. With the rest of the way out it stays below 10 s.
 const DRAIN: Duration = Duration::from_secs(9);
 /// The longest request head, in bytes.
@@ -46,6 +57,7 @@ pub async fn serve<A, F>(
 {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
+    let stop = CancellationToken::new();
     tokio::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -55,21 +67,27 @@ pub async fn serve<A, F>(
         let Some((stream, client, permit)) = accepted else {
             continue;
         };
-        let (tls, answer, watcher) = (tls.clone(), answer.clone(), graceful.watcher());
+        let (tls, answer, watcher, stop) = (tls.clone(), answer.clone(), graceful.watcher(), stop.clone());
         tokio::spawn(async move {
             let _permit = permit;
             match tls {
-                Some(tls) => match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => converse(stream, client, answer, watcher).await,
-                    Ok(Err(error)) => tracing::debug!(%client, %error, "TLS handshake failed"),
-                    Err(_) => tracing::debug!(%client, "TLS handshake took too long"),
-                },
+                Some(tls) => {
+                    let handshake = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream));
+                    // Who has not even said hello has no review under way that a shutdown would wait for.
+                    match stop.run_until_cancelled(handshake).await {
+                        Some(Ok(Ok(stream))) => converse(stream, client, answer, watcher).await,
+                        Some(Ok(Err(error))) => tracing::debug!(%client, %error, "TLS handshake failed"),
+                        Some(Err(_)) => tracing::debug!(%client, "TLS handshake took too long"),
+                        None => {}
+                    }
+                }
                 None => converse(stream, client, answer, watcher).await,
             }
         });
     }
     // From here on connections are refused, so that a client turns to whoever listens next.
     drop(listener);
+    stop.cancel();
     if timeout(DRAIN, graceful.shutdown()).await.is_err() {
         tracing::warn!(seconds = DRAIN.as_secs(), "requests were still under way at the end of the shutdown");
     }
@@ -116,9 +134,29 @@ async fn converse<S, A, F>(
         .keep_alive_timeout(PING)
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX));
-    let service = service_fn(move |request| answer(request, client));
+    // hyper's own timers start with the first bytes; without one more, connections on which nobody ever says
+    // anything would fill the port.
+    let asked = Arc::new(AtomicBool::new(false));
+    let service = service_fn({
+        let asked = Arc::clone(&asked);
+        move |request| {
+            asked.store(true, Ordering::Relaxed);
+            answer(request, client)
+        }
+    });
+    let silence = async {
+        tokio::time::sleep(FIRST_REQUEST_TIMEOUT).await;
+        if asked.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%client, %error, "a connection ended early");
+    tokio::select! {
+        ended = watcher.watch(connection) => {
+            if let Err(error) = ended {
+                tracing::debug!(%client, %error, "a connection ended early");
+            }
+        }
+        () = silence => tracing::debug!(%client, "a connection on which nothing was asked"),
     }
 }
