@@ -117,7 +117,7 @@ impl ServerSettings {
         let region = flags.region.clone().or(file.region);
         let backend_modes = pick(&flags.backend_mode, file.backend_mode, || vec![BackendMode::MountedFile]);
         for (index, mode) in backend_modes.iter().enumerate() {
-            if backend_modes[..index].contains(mode) {
+            if backend_modes.iter().take(index).any(|earlier| earlier == mode) {
                 return Err(SettingsError::BackendTwice(*mode));
             }
         }

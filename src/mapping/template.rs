@@ -49,13 +49,13 @@ impl Template {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
-        while let Some(start) = rest.find("{{") {
+        while let Some((before, tail)) = rest.find("{{").and_then(|start| rest.split_at_checked(start)) {
             let known = PLACEHOLDERS.iter().find_map(|(name, placeholder)| {
-                let after = rest[start + 2..].strip_prefix(name)?.strip_prefix("}}")?;
+                let after = tail.strip_prefix("{{")?.strip_prefix(name)?.strip_prefix("}}")?;
                 Some((*placeholder, after))
             });
+            literal.push_str(before);
             if let Some((placeholder, after)) = known {
-                literal.push_str(&rest[..start]);
                 if !literal.is_empty() {
                     parts.push(Part::Literal(std::mem::take(&mut literal).into()));
                 }
@@ -63,8 +63,8 @@ impl Template {
                 rest = after;
             } else {
                 // One brace on: `{{{AccountID}}` holds a placeholder behind a brace.
-                literal.push_str(&rest[..=start]);
-                rest = &rest[start + 1..];
+                literal.push('{');
+                rest = tail.strip_prefix('{').unwrap_or_default();
             }
         }
         literal.push_str(rest);

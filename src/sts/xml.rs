@@ -92,8 +92,8 @@ fn fields<const N: usize>(body: &str, paths: [&str; N]) -> Result<[Option<String
                     path.push('/');
                 }
                 path.push_str(start.local_name().as_ref());
-                if let Some(field) = position(&paths, &path)
-                    && found[field].replace(String::new()).is_some()
+                if let Some(field) = field(&mut found, &paths, &path)
+                    && field.replace(String::new()).is_some()
                 {
                     return Err(XmlError::Duplicate);
                 }
@@ -113,14 +113,15 @@ fn fields<const N: usize>(body: &str, paths: [&str; N]) -> Result<[Option<String
             Event::Eof if depth == 0 && roots == 1 => return Ok(found),
             Event::Eof => return Err(XmlError::Malformed),
         };
-        if let (Some(text), Some(field)) = (text, position(&paths, &path)) {
-            found[field].get_or_insert_default().push_str(&text);
+        if let (Some(text), Some(field)) = (text, field(&mut found, &paths, &path)) {
+            field.get_or_insert_default().push_str(&text);
         }
     }
 }
 
-fn position(paths: &[&str], path: &str) -> Option<usize> {
-    paths.iter().position(|wanted| *wanted == path)
+/// What has been found at `path`, where that is one of `paths`.
+fn field<'a>(found: &'a mut [Option<String>], paths: &[&str], path: &str) -> Option<&'a mut Option<String>> {
+    found.iter_mut().zip(paths).find(|(_, wanted)| **wanted == path).map(|(field, _)| field)
 }
 
 /// A character reference or one of XML's five predefined entities.

@@ -48,6 +48,11 @@ impl Metrics {
     /// # Panics
     /// Never: names and labels are constants, each registered once in a registry made here.
     #[must_use]
+    #[expect(
+        clippy::unreachable,
+        reason = "names and labels are constants, each registered once in a registry made here; every test that \
+                  makes a server would fail otherwise"
+    )]
     pub fn new() -> Self {
         Self::try_new().unwrap_or_else(|error| unreachable!("metric definitions are constants: {error}"))
     }
@@ -256,6 +261,31 @@ impl Default for Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The library panics where a figure is given more or fewer labels than it was made with.
+    #[test]
+    fn every_figure_takes_the_labels_that_it_is_given() {
+        let metrics = Metrics::new();
+        metrics.malformed_request(Duration::ZERO);
+        metrics.dynamic_latency("DynamicFile", Duration::ZERO);
+        metrics.backend_waiting(BackendMode::EksConfigMap);
+        metrics.backend_loaded(BackendMode::EksConfigMap, 3, 2, 1);
+        let text = String::from_utf8(metrics.render().unwrap().0).unwrap();
+        for line in [
+            r#"aws_iam_authenticator_decisions_total{outcome="refused",reason="malformed_request"} 1"#,
+            r#"aws_iam_authenticator_authenticate_latency_seconds_count{result="malformed_request"} 1"#,
+            r#"aws_iam_authenticator_dynamic_e2e_latency_seconds_count{type="DynamicFile"} 1"#,
+            r#"aws_iam_authenticator_backend_loaded{backend="EKSConfigMap"} 1"#,
+            r#"aws_iam_authenticator_mappings{backend="EKSConfigMap"} 3"#,
+            r#"aws_iam_authenticator_mapping_diagnostics{backend="EKSConfigMap",severity="error"} 2"#,
+            r#"aws_iam_authenticator_mapping_diagnostics{backend="EKSConfigMap",severity="warning"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+        metrics.backend_removed(BackendMode::EksConfigMap);
+        let text = String::from_utf8(metrics.render().unwrap().0).unwrap();
+        assert!(!text.contains("EKSConfigMap"), "{text}");
+    }
 
     #[test]
     fn keeps_the_names_that_dashboards_know() {

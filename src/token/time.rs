@@ -7,7 +7,7 @@ pub(super) fn parse(text: &str) -> Option<Timestamp> {
         return None;
     }
     let number = |from: usize, to: usize| -> Option<i16> {
-        bytes[from..to].iter().try_fold(0_i16, |number, byte| {
+        bytes.get(from..to)?.iter().try_fold(0_i16, |number, byte| {
             byte.is_ascii_digit().then(|| number * 10 + i16::from(byte - b'0'))
         })
     };

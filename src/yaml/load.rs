@@ -183,7 +183,8 @@ impl<'a> Loader<'a> {
         let marker = scan_error.marker();
         // The parser's mark is a line off the tab now and then.
         let near = marker.line().saturating_sub(2)..=marker.line() + 1;
-        let indent = |line: &str| line[..line.len() - line.trim_start().len()].contains('\t');
+        let indent =
+            |line: &str| line.strip_suffix(line.trim_start()).is_some_and(|indent| indent.contains('\t'));
         let tab = self
             .text
             .lines()
