@@ -8,6 +8,7 @@
 //! [`answer`] is the one place where an outcome becomes an HTTP answer.
 
 pub mod answer;
+pub mod body;
 pub mod certificate;
 pub mod health;
 pub mod kubeconfig;
