@@ -4,7 +4,12 @@ use std::{net::IpAddr, path::Path, time::Duration};
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{
+    client::ClientBuilder,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+use super::pace::PaceLayer;
 
 /// Why there is no connection to the API server. Whether it answers is not looked at here.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +69,7 @@ pub async fn client(
     }
     config.connect_timeout = Some(Duration::from_secs(5));
     config.read_timeout = Some(quiet);
-    Ok(kube::Client::try_from(config)?)
+    Ok(ClientBuilder::try_from(config)?.with_layer(&PaceLayer).build())
 }
 
 /// Whether the kubeconfig's current cluster has a `proxy-url`.

@@ -9,6 +9,7 @@ mod dynamic_file;
 mod freshness;
 mod json;
 mod kubernetes;
+mod pace;
 pub mod watched_file;
 
 pub use backends::{BackendError, BackendSettings, Backends};
