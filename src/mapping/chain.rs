@@ -184,7 +184,7 @@ impl Chain {
                 continue;
             };
             let (rendered, origin) = match found {
-                Match::Entry(mapping) => (mapping.render(identity), mapping.origin),
+                Match::Entry(mapping) => (mapping.render(identity), &mapping.origin),
                 Match::Account(origin) => (Ok((identity.principal().canonical_arn(), Vec::new())), origin),
             };
             return match rendered {
@@ -195,6 +195,7 @@ impl Chain {
                     Mapped::Reserved(backend.mode)
                 }
                 Ok((username, groups)) => {
+                    let origin = origin.clone();
                     Mapped::Found(MappedUser { username, groups, backend: backend.mode, origin })
                 }
                 Err(error) => Mapped::Failed(error),

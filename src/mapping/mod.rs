@@ -24,8 +24,8 @@ mod template;
 pub use chain::{
     Backend, BackendMode, Chain, CurrentChain, Mapped, MappedUser, Publisher, UnknownBackendMode,
 };
-pub use diagnostic::{Diagnostic, Severity};
-pub use entry::{Mapping, Origin};
+pub use diagnostic::{Diagnostic, Place, Severity};
+pub use entry::{Listed, Mapping, Origin};
 pub use index::{Index, Match};
 pub use section::{MatchBy, Section};
 pub use snapshot::Snapshot;
