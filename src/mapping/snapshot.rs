@@ -83,6 +83,15 @@ impl Snapshot {
         (Self::follow(previous, parsed, &mut diagnostics), diagnostics)
     }
 
+    /// The mappings of `entries`, of which no two are about the same subject.
+    pub(super) fn of_entries<'a>(entries: impl Iterator<Item = &'a (Subject, Arc<Mapping>)>) -> Self {
+        let mut snapshot = Self::default();
+        for (subject, mapping) in entries {
+            snapshot.index.insert(subject, mapping);
+        }
+        snapshot
+    }
+
     fn follow(
         previous: Option<&Self>,
         parsed: [(Section, Option<Parsed>); 3],
