@@ -80,6 +80,7 @@ impl Metrics {
         Self::try_new().unwrap_or_else(|error| unreachable!("metric definitions are constants: {error}"))
     }
 
+    #[expect(clippy::too_many_lines, reason = "one definition after the other")]
     fn try_new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let opts = |name: &str, help: &str| Opts::new(name, help).namespace(NAMESPACE);

@@ -207,8 +207,10 @@ async fn the_status_is_written_once_and_is_what_aws_iam_authenticator_writes() {
     // A second arngate on the same objects, as on another control-plane node.
     let admin = plane.admin_kubeconfig().to_str().unwrap().to_owned();
     let second = Setup::new(emulator, "  backendMode: [CRD]\n").arg("--kubeconfig", &admin).start();
-    server.wait_until_ready().await;
-    second.wait_until_ready().await;
+    for server in [server, &second] {
+        until("both watch", SECONDS(20), async || server.log_text().contains("IAMIdentityMappings loaded"))
+            .await;
+    }
 
     apply(plane, &mapping("admins", &arn("role/teams/platform/Admin"), "admin")).await;
     let session = format!("arn:aws:sts::{ACCOUNT}:assumed-role/Dev/alice");
@@ -236,7 +238,12 @@ async fn the_status_is_written_once_and_is_what_aws_iam_authenticator_writes() {
         let line = metrics.lines().find(|line| line.contains("crd_status_writes_total{result=\"written\"}"));
         line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     };
-    let total = written(&server.metrics().await) + written(&second.metrics().await);
+    let (first, other) = (server.metrics().await, second.metrics().await);
+    let counted = [&first, &other].map(|metrics| {
+        metrics.lines().filter(|line| line.contains("crd_status_writes_total{")).collect::<Vec<_>>()
+    });
+    println!("writes of two arngates: {counted:?}");
+    let total = written(&first) + written(&other);
     assert_eq!(total, 3, "each status was written by one of the two");
 }
 
@@ -281,4 +288,80 @@ async fn rights_that_are_missing_are_told_and_cost_no_more_than_they_must() {
     kubectl(plane, &["apply", "-f", manifest("rbac.yaml").to_str().unwrap()]).await;
     fresh.wait_until_ready().await;
     assert_eq!(fresh.review(&token(&bob)).await.user()["username"], "bob");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_starts_before_there_is_an_api_server() {
+    let (emulator, principals) = support::emulator().await;
+    let (bob, carol) = (principals.user(ACCOUNT, "bob"), principals.user(ACCOUNT, "carol"));
+    let mut plane = ControlPlane::builder().prepare().unwrap();
+    let kubeconfig = plane.admin_kubeconfig().to_str().unwrap().to_owned();
+    let server = Setup::new(&emulator, FILE_AND_CRD).arg("--kubeconfig", &kubeconfig).start();
+    assert_eq!(server.review(&token(&carol)).await.user()["username"], "carol");
+    server.review(&token(&bob)).await.assert_no_verdict(503);
+    let ready = server.client().get(server.at("/readyz")).send().await.unwrap();
+    assert_eq!(ready.status(), 503);
+    assert!(ready.text().await.unwrap().contains("[-]CRD"));
+
+    plane.start().await.unwrap();
+    install_the_kind(&plane).await;
+    apply(&plane, &mapping("bob", &arn("user/bob"), "bob")).await;
+    until("the mapping", SECONDS(30), async || username(&server, &bob).await.is_some()).await;
+    server.wait_until_ready().await;
+}
+
+/// The kind as clusters on aws-iam-authenticator have it.
+fn todays_kind() -> Value {
+    let text = json!({"type": "string"});
+    let spec = json!({
+        "type": "object", "required": ["arn", "username"],
+        "properties": {"arn": text, "username": text, "groups": {"type": "array", "items": text}},
+    });
+    let status = json!({"type": "object", "properties": {"canonicalARN": text, "userID": text}});
+    let schema = json!({"type": "object", "properties": {"spec": spec, "status": status}});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "iamidentitymappings.iamauthenticator.k8s.aws"},
+        "spec": {
+            "group": "iamauthenticator.k8s.aws", "scope": "Cluster",
+            "names": {
+                "plural": "iamidentitymappings", "singular": "iamidentitymapping", "kind": "IAMIdentityMapping",
+                "categories": ["all"],
+            },
+            "versions": [{
+                "name": "v1alpha1", "served": true, "storage": true, "subresources": {"status": {}},
+                "schema": {"openAPIV3Schema": schema},
+            }],
+        },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kind_takes_the_place_of_todays_and_objects_stay_as_they_are() {
+    let plane = ControlPlane::builder().start().await.unwrap();
+    apply(&plane, &todays_kind()).await;
+    let name = "crd/iamidentitymappings.iamauthenticator.k8s.aws";
+    kubectl(&plane, &["wait", "--for=condition=Established", name, "--timeout=20s"]).await;
+    apply(&plane, &mapping("bob", &arn("user/bob"), "bob")).await;
+    let mut odd = mapping("odd", "", "");
+    odd["spec"] = json!({"arn": "", "username": "", "groups": []});
+    apply(&plane, &odd).await;
+    let mut without_spec = mapping("without-spec", "", "");
+    without_spec.as_object_mut().unwrap().remove("spec");
+    apply(&plane, &without_spec).await;
+
+    for step in ["ours", "theirs"] {
+        if step == "ours" {
+            install_the_kind(&plane).await;
+            let listed = async || kubectl(&plane, &["get", "iamidentitymappings"]).await;
+            // The columns are the definition's: until then, an object whose change is taken may be today's.
+            until("the new definition", SECONDS(20), async || listed().await.contains("USERNAME")).await;
+        } else {
+            apply(&plane, &todays_kind()).await;
+        }
+        let label = format!("step={step}");
+        let labelled =
+            kubectl(&plane, &["label", "--overwrite", "iamidentitymappings", "--all", &label]).await;
+        assert_eq!(labelled.lines().count(), 3, "{labelled}");
+    }
 }

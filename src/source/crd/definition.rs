@@ -28,12 +28,13 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Canonical ARN", json_path = ".status.canonicalARN", type_ = "string", priority = 1),
     printcolumn(name = "Age", json_path = ".metadata.creationTimestamp", type_ = "date")
 )]
+#[expect(clippy::duplicated_attributes, reason = "columns of one type")]
 pub struct IamIdentityMappingSpec {
     /// The principal's ARN: a role's or user's, root's or a federated user's. It is matched without case, and a role's
     /// without its path.
     pub arn: String,
-    /// The username, in which {{AccountID}}, {{SessionName}}, {{SessionNameRaw}}, {{AccessKeyID}} and
-    /// {{EC2PrivateDNSName}} are filled in.
+    /// The username, in which `{{AccountID}}`, `{{SessionName}}`, `{{SessionNameRaw}}`, `{{AccessKeyID}}` and
+    /// `{{EC2PrivateDNSName}}` are filled in.
     pub username: String,
     /// The groups, in which the same is filled in.
     #[serde(default, skip_serializing_if = "Option::is_none")]

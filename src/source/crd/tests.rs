@@ -18,7 +18,8 @@ fn object(name: &str, version: &str, content: Value) -> DynamicObject {
         "apiVersion": "iamauthenticator.k8s.aws/v1alpha1", "kind": "IAMIdentityMapping",
         "metadata": {"name": name, "uid": name, "resourceVersion": version},
     });
-    object.as_object_mut().unwrap().extend(content.as_object().unwrap().clone());
+    let Value::Object(content) = content else { panic!("no fields: {content}") };
+    object.as_object_mut().unwrap().extend(content);
     serde_json::from_value(object).unwrap()
 }
 
