@@ -4,7 +4,7 @@ use super::Section;
 use crate::yaml::Position;
 
 /// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// It takes effect, but perhaps not as meant.
     Warning,
@@ -13,7 +13,7 @@ pub enum Severity {
 }
 
 /// What a diagnostic is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Place {
     /// One of the three lists, or an entry of it.
     List {
@@ -47,7 +47,7 @@ impl fmt::Display for Place {
 }
 
 /// What is wrong or odd in mappings: where, what, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,

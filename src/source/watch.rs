@@ -9,9 +9,10 @@
 use std::{fmt::Debug, pin::pin, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use futures::TryStreamExt;
+use futures::{Stream, TryStreamExt};
 use kube::{
     Api, Resource,
+    core::Status,
     runtime::watcher::{self, Event},
 };
 use serde::de::DeserializeOwned;
@@ -57,8 +58,8 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// The HTTP status by which the API server refused, where it did.
-    pub(super) fn status(&self) -> Option<u16> {
+    /// The status by which the API server refused, where it did.
+    pub(super) fn status(&self) -> Option<&Status> {
         use watcher::Error::{
             InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed,
         };
@@ -68,7 +69,7 @@ impl Failure {
                 | WatchStartFailed(kube::Error::Api(status))
                 | WatchFailed(kube::Error::Api(status))
                 | WatchError(status),
-            ) => Some(status.code),
+            ) => Some(status),
             Self::Watcher(
                 InitialListFailed(_) | WatchStartFailed(_) | WatchFailed(_) | NoResourceVersion,
             )
@@ -86,25 +87,21 @@ where
     let config = config.timeout(WATCH_SECONDS);
     let mut patience = patience();
     loop {
-        let failure = follow(&api, &config, sink, &mut patience).await;
+        let events = pin!(watcher::watcher(api.clone(), config.clone()));
+        let failure = follow(events, sink, &mut patience).await;
         let wait = patience.next().unwrap_or(MAX_WAIT);
         sink.failed(&failure, wait);
         tokio::time::sleep(wait).await;
     }
 }
 
-/// Lists, then watches, until something fails. Each failure leads to a new list, since a watch that cannot go on
-/// where it ended would never show what was missed.
+/// Takes in a list and what follows, until something fails. Each failure leads to a new list, since a watch that cannot
+/// go on where it ended would never show what was missed.
 async fn follow<K>(
-    api: &Api<K>,
-    config: &watcher::Config,
+    mut events: impl Stream<Item = watcher::Result<Event<K>>> + Unpin,
     sink: &mut impl Sink<K>,
     patience: &mut ExponentialBackoff,
-) -> Failure
-where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    let mut events = pin!(watcher::watcher(api.clone(), config.clone()));
+) -> Failure {
     let mut listed = false;
     let mut settle_at: Option<Instant> = None;
     loop {
@@ -152,4 +149,99 @@ fn patience() -> ExponentialBackoff {
         .with_jitter()
         .without_max_times()
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt, stream};
+
+    use super::*;
+
+    /// What a sink was told: how many events it had seen when it was to settle.
+    #[derive(Default)]
+    struct Seen {
+        events: usize,
+        settled: Vec<usize>,
+    }
+
+    impl Sink<u32> for Seen {
+        fn see(&mut self, _event: Event<u32>) {
+            self.events += 1;
+        }
+
+        fn settle(&mut self) {
+            self.settled.push(self.events);
+        }
+
+        fn failed(&mut self, _failure: &Failure, _wait: Duration) {}
+    }
+
+    async fn follow_all(events: impl Stream<Item = Event<u32>>) -> (Seen, Failure) {
+        let mut seen = Seen::default();
+        let failure = follow(pin!(events.map(Ok)), &mut seen, &mut patience()).await;
+        (seen, failure)
+    }
+
+    /// The event `number` of a watch, `pause` after the one before.
+    fn after(pause: Duration, number: u32) -> impl Future<Output = Event<u32>> {
+        async move {
+            tokio::time::sleep(pause).await;
+            Event::Apply(number)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_is_settled_when_it_is_whole_and_changes_are_gathered() {
+        let list = stream::iter([Event::Init, Event::InitApply(1), Event::InitApply(2), Event::InitDone]);
+        let at_once = stream::iter((0..1000).map(Event::Apply));
+        let (seen, failure) = follow_all(list.chain(at_once)).await;
+        assert_eq!((seen.settled, seen.events), (vec![4, 1004], 1004));
+        assert!(matches!(failure, Failure::Ended));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_that_never_pause_are_settled_all_the_same() {
+        let list = stream::iter([Event::Init, Event::InitDone]);
+        // One every 10 ms for a second.
+        let steady = stream::iter(0..100).then(|number| after(Duration::from_millis(10), number));
+        let (seen, _) = follow_all(list.chain(steady)).await;
+        assert!((15..=20).contains(&seen.settled.len()), "{:?}", seen.settled);
+        assert_eq!(seen.settled.last(), Some(&102));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_does_not_come_is_given_up_and_a_silent_watch_is_not() {
+        let (seen, failure) = follow_all(stream::pending()).await;
+        assert!(matches!(failure, Failure::NoList) && seen.settled.is_empty());
+        let list = stream::iter([Event::Init, Event::InitDone]);
+        let late = stream::once(after(QUIET * 3, 1));
+        let (seen, failure) = follow_all(list.chain(late)).await;
+        assert_eq!(seen.settled, [2, 3]);
+        assert!(matches!(failure, Failure::Ended));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_list_is_never_settled() {
+        let half = stream::iter([Event::Init, Event::InitApply(1)]);
+        let (seen, _) = follow_all(half).await;
+        assert!(seen.settled.is_empty());
+    }
+
+    #[test]
+    fn a_refusals_status_is_known() {
+        let status = || Status::failure("no", "NotFound").with_code(404).boxed();
+        let api = || kube::Error::Api(status());
+        for error in [
+            watcher::Error::InitialListFailed(api()),
+            watcher::Error::WatchStartFailed(api()),
+            watcher::Error::WatchFailed(api()),
+            watcher::Error::WatchError(status()),
+        ] {
+            assert_eq!(Failure::Watcher(error).status(), Some(&*status()));
+        }
+        for failure in [Failure::Watcher(watcher::Error::NoResourceVersion), Failure::NoList, Failure::Ended]
+        {
+            assert_eq!(failure.status(), None);
+        }
+    }
 }

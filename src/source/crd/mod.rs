@@ -16,11 +16,12 @@
 pub mod definition;
 mod status;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject},
+    core::Status,
     runtime::watcher::{self, Event},
 };
 use serde::Deserialize;
@@ -38,6 +39,9 @@ use crate::{
 /// How many diagnostics are logged at once; the metrics count all.
 const MAX_TOLD: usize = 50;
 
+/// How many characters of an error about an object's form are told.
+const MAX_QUOTED: usize = 200;
+
 /// Watches the objects, publishes what they map, and keeps their status.
 #[derive(Debug)]
 pub struct CrdSource {
@@ -54,7 +58,7 @@ impl CrdSource {
                 metrics,
                 objects: Objects::default(),
                 listed: Vec::new(),
-                told: Vec::new(),
+                told: HashSet::new(),
                 is_absent: false,
                 statuses: Arc::new(Queue::default()),
             },
@@ -85,7 +89,7 @@ struct State {
     /// What the list under way has brought.
     listed: Vec<Object>,
     /// What the log has been told, and need not be told again.
-    told: Vec<Diagnostic>,
+    told: HashSet<Diagnostic>,
     /// The log has been told that the cluster does not have the kind.
     is_absent: bool,
     statuses: Arc<Queue>,
@@ -122,8 +126,8 @@ impl Sink<DynamicObject> for State {
 
     fn failed(&mut self, failure: &Failure, wait: Duration) {
         match failure.status() {
-            Some(404) => self.absent(),
-            Some(403) => {
+            Some(status) if is_unknown_kind(status) => self.absent(),
+            Some(Status { code: 403, .. }) => {
                 self.metrics.crd_watch_failure();
                 tracing::error!(
                     error = %failure,
@@ -192,8 +196,14 @@ impl State {
         tracing::info!(mappings, errors, warnings, "IAMIdentityMappings loaded");
         self.metrics.backend_loaded(BackendMode::Crd, mappings, errors, warnings);
         self.publisher.publish(Arc::new(snapshot));
-        self.told = diagnostics;
+        self.told = diagnostics.into_iter().collect();
     }
+}
+
+/// Whether the API server does not know the kind. Something else before it, a proxy or a load balancer, may answer 404
+/// as well, and says nothing of the objects by that.
+fn is_unknown_kind(status: &Status) -> bool {
+    status.code == 404 && (status.reason == "NotFound" || status.message == "404 page not found")
 }
 
 /// An object's spec, or why it cannot be read, and its status; one that cannot be read is none.
@@ -201,7 +211,9 @@ fn read(data: &serde_json::Value) -> (Result<ObjectSpec, String>, IamIdentityMap
     let field = |name| data.get(name).unwrap_or(&serde_json::Value::Null);
     let spec = match field("spec") {
         serde_json::Value::Null => Err("there is none".to_owned()),
-        spec => IamIdentityMappingSpec::deserialize(spec).map_err(|error| error.to_string()),
+        // What serde quotes may be as long as the object.
+        spec => IamIdentityMappingSpec::deserialize(spec)
+            .map_err(|error| error.to_string().chars().take(MAX_QUOTED).collect()),
     };
     let spec = spec.map(|IamIdentityMappingSpec { arn, username, groups }| ObjectSpec {
         arn,

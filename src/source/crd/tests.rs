@@ -50,8 +50,8 @@ fn list(state: &mut State, objects: impl IntoIterator<Item = DynamicObject>) {
     state.settle();
 }
 
-fn refused(code: u16) -> Failure {
-    let status = kube::core::Status { code, ..kube::core::Status::failure("no", "Reason") };
+fn refused(code: u16, message: &str, reason: &str) -> Failure {
+    let status = Status::failure(message, reason).with_code(code);
     Failure::Watcher(watcher::Error::InitialListFailed(kube::Error::Api(status.boxed())))
 }
 
@@ -101,24 +101,32 @@ fn an_object_of_another_form_does_not_keep_the_others_from_being_read() {
 
 #[test]
 fn a_cluster_without_the_kind_has_no_mappings() {
-    let (mut state, chain) = source();
-    state.failed(&refused(404), Duration::ZERO);
-    assert_eq!(map(&chain, "bob"), Mapped::NotMapped, "loaded, and empty");
-    list(&mut state, [user("bob", "1")]);
-    assert_found(&chain, "bob");
-    state.failed(&refused(404), Duration::ZERO);
-    assert_eq!(map(&chain, "bob"), Mapped::NotMapped, "the kind was deleted, and its objects with it");
+    // As kube tells of an API server's answer in words, and of a Status.
+    for (message, reason) in [("404 page not found", "Failed to parse error data"), ("not found", "NotFound")]
+    {
+        let (mut state, chain) = source();
+        state.failed(&refused(404, message, reason), Duration::ZERO);
+        assert_eq!(map(&chain, "bob"), Mapped::NotMapped, "loaded, and empty");
+        list(&mut state, [user("bob", "1")]);
+        assert_found(&chain, "bob");
+        state.failed(&refused(404, message, reason), Duration::ZERO);
+        assert_eq!(map(&chain, "bob"), Mapped::NotMapped, "the kind was deleted, and its objects with it");
+    }
 }
 
 #[test]
 fn a_backend_that_may_not_list_has_no_verdict_and_keeps_what_it_had() {
-    for failure in [403, 500] {
+    for refused in [
+        || refused(403, "forbidden", "Forbidden"),
+        || refused(500, "no", "InternalError"),
+        || refused(404, "<html>no such page", "Failed to parse error data"),
+    ] {
         let (mut state, chain) = source();
-        state.failed(&refused(failure), Duration::ZERO);
+        state.failed(&refused(), Duration::ZERO);
         state.failed(&Failure::NoList, Duration::ZERO);
         assert_eq!(map(&chain, "bob"), Mapped::NotLoaded(BackendMode::Crd));
         list(&mut state, [user("bob", "1")]);
-        state.failed(&refused(failure), Duration::ZERO);
+        state.failed(&refused(), Duration::ZERO);
         state.failed(&Failure::Ended, Duration::ZERO);
         assert_found(&chain, "bob");
     }
