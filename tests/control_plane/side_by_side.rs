@@ -282,4 +282,13 @@ async fn the_same_objects_give_the_same_users_while_both_keep_their_status() {
         list.into_iter().filter(|(name, _, _)| name != "plain").collect()
     };
     assert_eq!(but_plain(listed().await), but_plain(before), "neither writes what the other has written");
+
+    // Theirs finds the old ARN in the status, and gives it what the edit was to give another.
+    apply(&plane, &mapping("bob", "oops", "intruder")).await;
+    let bob = token(&emulator.principals().user(ACCOUNT, "bob"));
+    until("the broken edit", limit, async || {
+        user(&theirs.review(&bob).await)["username"] == "intruder" && ours.log_text().contains("spec.arn")
+    })
+    .await;
+    assert_eq!(user(&ours.review(&bob).await.body)["username"], "bob");
 }
