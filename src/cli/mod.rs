@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod config;
+mod crd;
 mod init;
 mod server;
 mod sts_options;
@@ -76,6 +77,8 @@ enum Command {
     Server(Box<server::Args>),
     /// See what the server would run by
     Config(config::Args),
+    /// Print the CustomResourceDefinition of IAMIdentityMapping, for kubectl apply -f -
+    Crd(crd::Args),
     /// Make certificate, key and webhook kubeconfig before the server first starts
     Init(init::Args),
     /// Print a token for a cluster, as a client-go credential plugin (ExecCredential) or bare
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
             Command::Token(args) => token::run(&global, args).await,
             Command::Verify(args) => verify::run(&global, args).await,
             Command::Config(args) => config::run(&global, args),
+            Command::Crd(args) => crd::run(&args),
             Command::Init(args) => init::run(&global, global.feature_gates, args),
             Command::Version(args) => Ok(version::run(&args)),
         }

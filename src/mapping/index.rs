@@ -1,6 +1,6 @@
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Mapping, Origin, PermissionSet, Section, Subject};
+use super::{Listed, Mapping, Origin, PermissionSet, Section, Subject};
 use crate::identity::{AccountId, Identity, MatchKey};
 
 /// What is looked up: made once, never changed, each question a hash look-up or three.
@@ -20,7 +20,7 @@ pub enum Match<'a> {
     /// An entry of mapRoles or mapUsers.
     Entry(&'a Mapping),
     /// An entry of mapAccounts: the username is the canonical ARN, and there are no groups.
-    Account(Origin),
+    Account(&'a Origin),
 }
 
 impl Index {
@@ -28,17 +28,17 @@ impl Index {
     pub(super) fn insert(&mut self, subject: &Subject, mapping: &Arc<Mapping>) -> Option<Origin> {
         let replaced = match subject {
             Subject::Principal(key) => {
-                let entries = match mapping.origin.section {
-                    Section::Users => &mut self.users,
-                    Section::Roles | Section::Accounts => &mut self.roles,
+                let entries = match mapping.origin {
+                    Origin::Listed(Listed { section: Section::Users, .. }) => &mut self.users,
+                    Origin::Listed(_) | Origin::Object(_) => &mut self.roles,
                 };
                 entries.insert(key.clone(), Arc::clone(mapping))
             }
             Subject::PermissionSet(set) => self.permission_sets.insert(set.clone(), Arc::clone(mapping)),
             Subject::UserId(user_id) => self.user_ids.insert(user_id.clone(), Arc::clone(mapping)),
-            Subject::Account(account) => return self.accounts.insert(*account, mapping.origin),
+            Subject::Account(account) => return self.accounts.insert(*account, mapping.origin.clone()),
         };
-        replaced.map(|mapping| mapping.origin)
+        replaced.map(|mapping| mapping.origin.clone())
     }
 
     /// Who `identity` is here: roles before users before accounts, as today.
@@ -55,7 +55,7 @@ impl Index {
             .or_else(|| self.users.get(&key).filter(admitted))
             .or_else(|| self.user_ids.get(identity.user_id()).filter(admitted))
             .map(|mapping| Match::Entry(mapping))
-            .or_else(|| self.accounts.get(&principal.account()).copied().map(Match::Account))
+            .or_else(|| self.accounts.get(&principal.account()).map(Match::Account))
     }
 
     /// How many subjects are mapped.

@@ -5,6 +5,8 @@
 //!      │ section: YAML ─▶ entries, each valid or not, with diagnostics
 //!      ▼
 //! Snapshot::update(last good, new) ─▶ Snapshot { contents of the three sections, Index }
+//!      ▲
+//!      │ Objects::snapshot ◀─ apply, delete, replace ─ IAMIdentityMapping objects
 //!      │ Publisher::publish (an atomic swap)
 //!      ▼
 //! Chain [backend, backend, …] ◀── map(identity) ── first match in order; template ─▶ username, groups
@@ -16,6 +18,7 @@ mod chain;
 mod diagnostic;
 mod entry;
 mod index;
+mod objects;
 mod section;
 mod snapshot;
 mod subject;
@@ -24,9 +27,10 @@ mod template;
 pub use chain::{
     Backend, BackendMode, Chain, CurrentChain, Mapped, MappedUser, Publisher, UnknownBackendMode,
 };
-pub use diagnostic::{Diagnostic, Severity};
-pub use entry::{Mapping, Origin};
+pub use diagnostic::{Diagnostic, Place, Severity};
+pub use entry::{Listed, Mapping, Origin};
 pub use index::{Index, Match};
+pub use objects::{Object, ObjectSpec, Objects};
 pub use section::{MatchBy, Section};
 pub use snapshot::Snapshot;
 pub use subject::{PermissionSet, Subject};

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Diagnostic, Mapping, Origin, PermissionSet, Severity, Subject, Template};
+use super::{Diagnostic, Listed, Mapping, Origin, PermissionSet, Place, Severity, Subject, Template};
 use crate::{
     identity::{AccountId, Principal, PrincipalKind},
     yaml::{Node, Position, Value},
@@ -84,9 +84,7 @@ pub(super) fn read(
         _ => {
             diagnostics.push(Diagnostic {
                 severity: Severity::Error,
-                section,
-                entry: None,
-                position: Some(node.span),
+                place: Place::List { section, entry: None, position: Some(node.span) },
                 message: format!("is {}, not a list; the list stays as it last was", node.kind()),
                 advice: "begin each entry with a hyphen: \"- \"".to_owned(),
             });
@@ -95,7 +93,7 @@ pub(super) fn read(
     };
     let mut parsed = Parsed::default();
     for (index, item) in items.iter().enumerate() {
-        let origin = Origin { section, entry: index + 1, position: item.span };
+        let origin = Listed { section, entry: index + 1, position: item.span };
         let mut entry = Entry { origin, by, diagnostics };
         let result = match section {
             Section::Accounts => entry.account(item),
@@ -112,7 +110,7 @@ pub(super) fn read(
 
 /// An entry that is read, and where its diagnostics go.
 struct Entry<'a> {
-    origin: Origin,
+    origin: Listed,
     by: MatchBy,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
@@ -132,11 +130,10 @@ struct Fields<'a> {
 
 impl Entry<'_> {
     fn tell(&mut self, severity: Severity, position: Position, message: String, advice: impl Into<String>) {
+        let Listed { section, entry, .. } = self.origin;
         self.diagnostics.push(Diagnostic {
             severity,
-            section: self.origin.section,
-            entry: Some(self.origin.entry),
-            position: Some(position),
+            place: Place::List { section, entry: Some(entry), position: Some(position) },
             message,
             advice: advice.into(),
         });
@@ -167,7 +164,7 @@ impl Entry<'_> {
             groups: Box::default(),
             user_id: None,
             also: None,
-            origin: self.origin,
+            origin: Origin::Listed(self.origin),
         };
         Ok((Subject::Account(account), Arc::new(mapping)))
     }
@@ -194,7 +191,8 @@ impl Entry<'_> {
         let user_id = self.text("userid", fields.user_id).map_err(|()| broken())?;
         let pins = |text: &&str| !text.is_empty() && self.by != MatchBy::ArnAlone;
         let user_id = user_id.filter(pins).map(Into::into);
-        Ok((subject, Arc::new(Mapping { username, groups, user_id, also, origin: self.origin })))
+        let origin = Origin::Listed(self.origin);
+        Ok((subject, Arc::new(Mapping { username, groups, user_id, also, origin })))
     }
 
     fn fields<'n>(&mut self, item: &'n Node) -> Result<Fields<'n>, Option<Subject>> {

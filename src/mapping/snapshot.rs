@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Diagnostic, Index, Mapping, Section, Severity, Subject,
+    Diagnostic, Index, Listed, Mapping, Origin, Place, Section, Severity, Subject,
     section::{Contents, MatchBy, Parsed, read},
 };
 use crate::yaml::{self, Limits, Node};
@@ -83,6 +83,15 @@ impl Snapshot {
         (Self::follow(previous, parsed, &mut diagnostics), diagnostics)
     }
 
+    /// The mappings of `entries`, of which no two are about the same subject.
+    pub(super) fn of_entries<'a>(entries: impl Iterator<Item = &'a (Subject, Arc<Mapping>)>) -> Self {
+        let mut snapshot = Self::default();
+        for (subject, mapping) in entries {
+            snapshot.index.insert(subject, mapping);
+        }
+        snapshot
+    }
+
     fn follow(
         previous: Option<&Self>,
         parsed: [(Section, Option<Parsed>); 3],
@@ -96,13 +105,13 @@ impl Snapshot {
                 None => before.cloned().unwrap_or_default(),
             };
             for (subject, mapping) in &contents {
-                if let Some(replaced) = snapshot.index.insert(subject, mapping) {
-                    let entry = mapping.origin.entry;
+                let replaced = snapshot.index.insert(subject, mapping);
+                if let (Some(Origin::Listed(replaced)), Origin::Listed(Listed { entry, position, .. })) =
+                    (replaced, &mapping.origin)
+                {
                     diagnostics.push(Diagnostic {
                         severity: Severity::Warning,
-                        section,
-                        entry: Some(entry),
-                        position: Some(mapping.origin.position),
+                        place: Place::List { section, entry: Some(*entry), position: Some(*position) },
                         message: format!(
                             "maps what entry {} (line {}) maps too; the last one counts, so entry {entry} does",
                             replaced.entry, replaced.position.line
@@ -149,9 +158,7 @@ fn find<'a>(
         let advice = format!("write {key}: other programs do not find it otherwise");
         diagnostics.push(Diagnostic {
             severity: Severity::Warning,
-            section,
-            entry: None,
-            position: None,
+            place: Place::List { section, entry: None, position: None },
             message,
             advice,
         });
@@ -172,9 +179,7 @@ fn parse(section: Section, text: &str, diagnostics: &mut Vec<Diagnostic>) -> Opt
         Err(error) => {
             diagnostics.push(Diagnostic {
                 severity: Severity::Error,
-                section,
-                entry: None,
-                position: Some(error.position),
+                place: Place::List { section, entry: None, position: Some(error.position) },
                 message: format!("cannot be read as YAML ({}); the list stays as it last was", error.message),
                 advice: error.advice.to_owned(),
             });

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{ConfigMapSource, DynamicFileSource, KubernetesError, client, config_map};
+use super::{ConfigMapSource, CrdSource, DynamicFileSource, KubernetesError, client, watch};
 use crate::{
     mapping::{Backend, BackendMode, Chain, CurrentChain, MatchBy, Snapshot},
     telemetry::Metrics,
@@ -147,12 +147,14 @@ impl Backends {
                 None
             }
             BackendMode::EksConfigMap => {
-                let settings = &self.settings;
-                let client =
-                    client(settings.kubeconfig.as_deref(), settings.master.as_deref(), config_map::QUIET)
-                        .await?;
+                let client = self.client().await?;
                 metrics.backend_waiting(mode);
                 Some(tokio::spawn(ConfigMapSource::new(publisher, metrics).run(client)))
+            }
+            BackendMode::Crd => {
+                let client = self.client().await?;
+                metrics.backend_waiting(mode);
+                Some(tokio::spawn(CrdSource::new(publisher, metrics).run(client)))
             }
             BackendMode::DynamicFile => {
                 let path = self.settings.dynamic_file.clone().ok_or(BackendError::NoDynamicFile)?;
@@ -164,5 +166,10 @@ impl Backends {
         let reserved = self.settings.reserved_prefixes.iter().filter(|(reserving, _)| *reserving == mode);
         let reserved: Vec<String> = reserved.flat_map(|(_, prefixes)| prefixes.clone()).collect();
         Ok(Running { backend: backend.reserving(&reserved), _source: source.map(AbortOnDropHandle::new) })
+    }
+
+    async fn client(&self) -> Result<kube::Client, KubernetesError> {
+        let settings = &self.settings;
+        client(settings.kubeconfig.as_deref(), settings.master.as_deref(), watch::QUIET).await
     }
 }

@@ -24,8 +24,8 @@ pub enum KubernetesError {
     },
     /// No kubeconfig given, and no service account found.
     #[error(
-        "not in a pod with a service account, and no kubeconfig given: {0}; set --kubeconfig for the backend \
-         EKSConfigMap"
+        "not in a pod with a service account, and no kubeconfig given: {0}; set --kubeconfig for the backends \
+         EKSConfigMap and CRD"
     )]
     InCluster(#[from] kube::config::InClusterError),
     /// `--master` is no URL.

@@ -5,14 +5,17 @@
 pub mod backend_mode_file;
 mod backends;
 pub mod config_map;
+pub mod crd;
 mod dynamic_file;
 mod freshness;
 mod json;
 mod kubernetes;
 mod pace;
+mod watch;
 pub mod watched_file;
 
 pub use backends::{BackendError, BackendSettings, Backends};
 pub use config_map::ConfigMapSource;
+pub use crd::CrdSource;
 pub use dynamic_file::DynamicFileSource;
 pub use kubernetes::{KubernetesError, client};

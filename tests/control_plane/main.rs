@@ -8,6 +8,7 @@
 
 mod clients;
 mod cluster;
+mod crd;
 mod edits;
 mod proxies;
 mod rbac;
