@@ -12,6 +12,7 @@
 //!
 //! Where mappings come from is [`crate::source`]'s. Look-ups never wait and never scan.
 
+mod aws_auth;
 mod chain;
 mod diagnostic;
 mod entry;
@@ -21,6 +22,7 @@ mod snapshot;
 mod subject;
 mod template;
 
+pub use aws_auth::AwsAuth;
 pub use chain::{
     Backend, BackendMode, Chain, CurrentChain, Mapped, MappedUser, Publisher, UnknownBackendMode,
 };
@@ -28,6 +30,6 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use entry::{Mapping, Origin};
 pub use index::{Index, Match};
 pub use section::{MatchBy, Section};
-pub use snapshot::Snapshot;
+pub use snapshot::{Figures, Snapshot};
 pub use subject::{PermissionSet, Subject};
 pub use template::{RenderError, Template};

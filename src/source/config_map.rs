@@ -6,7 +6,7 @@
 //!   └ failure ─▶ wait (jittered, 0.5 s to 5 s) ─▶ watch or list again
 //! ```
 
-use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures::TryStreamExt;
@@ -17,7 +17,7 @@ use kube::{
 };
 
 use crate::{
-    mapping::{BackendMode, Diagnostic, Publisher, Severity, Snapshot},
+    mapping::{AwsAuth, BackendMode, Diagnostic, Publisher, Severity, Snapshot},
     telemetry::Metrics,
 };
 
@@ -119,7 +119,7 @@ enum Listed {
     /// It has not named aws-auth so far.
     Nothing,
     /// It has.
-    Found(BTreeMap<String, String>),
+    Found(AwsAuth),
 }
 
 impl State {
@@ -127,21 +127,21 @@ impl State {
         match event {
             Event::Init => self.listed = Listed::Nothing,
             Event::InitApply(object) if is_aws_auth(&object) => {
-                self.listed = Listed::Found(object.data.unwrap_or_default());
+                self.listed = Listed::Found(held(object));
             }
             Event::InitDone => match std::mem::replace(&mut self.listed, Listed::Not) {
-                Listed::Found(data) => self.update(&data),
+                Listed::Found(aws_auth) => self.update(&aws_auth),
                 Listed::Nothing | Listed::Not => self.delete(),
             },
-            Event::Apply(object) if is_aws_auth(&object) => self.update(&object.data.unwrap_or_default()),
+            Event::Apply(object) if is_aws_auth(&object) => self.update(&held(object)),
             Event::Delete(object) if is_aws_auth(&object) => self.delete(),
             // The field selector asks for aws-auth alone; whatever else comes is not believed.
             Event::InitApply(_) | Event::Apply(_) | Event::Delete(_) => {}
         }
     }
 
-    fn update(&mut self, data: &BTreeMap<String, String>) {
-        let (snapshot, diagnostics) = Snapshot::update(self.last.as_deref(), data);
+    fn update(&mut self, aws_auth: &AwsAuth) {
+        let (snapshot, diagnostics) = Snapshot::update(self.last.as_deref(), aws_auth);
         self.publish(snapshot, &diagnostics);
     }
 
@@ -171,6 +171,13 @@ impl State {
         }
         self.publisher.publish(Arc::clone(&snapshot));
         self.last = Some(snapshot);
+    }
+}
+
+fn held(object: ConfigMap) -> AwsAuth {
+    AwsAuth {
+        data: object.data.unwrap_or_default(),
+        binary: object.binary_data.unwrap_or_default().into_keys().collect(),
     }
 }
 
