@@ -225,7 +225,7 @@ mod tests {
 
     fn snapshot(section: &str, text: &str) -> Arc<Snapshot> {
         let data = BTreeMap::from([(section.to_owned(), text.to_owned())]);
-        let (snapshot, diagnostics) = Snapshot::update(None, &data);
+        let (snapshot, diagnostics) = Snapshot::update(None, &data.into());
         assert_eq!(diagnostics, []);
         Arc::new(snapshot)
     }
@@ -289,7 +289,7 @@ mod tests {
         let entries = format!("[{{userarn: {BOB}, username: 'system:x'}}]");
         let data = [("mapUsers", entries.as_str()), ("mapAccounts", "['111122223333']")];
         let data = data.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        source.publish(Arc::new(Snapshot::update(None, &BTreeMap::from(data)).0));
+        source.publish(Arc::new(Snapshot::update(None, &BTreeMap::from(data).into()).0));
         assert_eq!(chain.map(&identity(BOB)), Mapped::Reserved(BackendMode::MountedFile));
         assert_eq!(chain.map(&identity(CAROL)), Mapped::Reserved(BackendMode::MountedFile), "by its account");
         let dora = "arn:aws:iam::111122223333:user/dora";

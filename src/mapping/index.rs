@@ -24,21 +24,27 @@ pub enum Match<'a> {
 }
 
 impl Index {
-    /// Puts an entry in; one for the same subject that was there is replaced, and its place returned.
-    pub(super) fn insert(&mut self, subject: &Subject, mapping: &Arc<Mapping>) -> Option<Origin> {
-        let replaced = match subject {
+    /// Puts an entry in, in the place of one for the same subject.
+    pub(super) fn insert(&mut self, subject: &Subject, mapping: &Arc<Mapping>) {
+        let entry = Arc::clone(mapping);
+        match subject {
             Subject::Principal(key) => {
                 let entries = match mapping.origin {
                     Origin::Listed(Listed { section: Section::Users, .. }) => &mut self.users,
                     Origin::Listed(_) | Origin::Object(_) => &mut self.roles,
                 };
-                entries.insert(key.clone(), Arc::clone(mapping))
+                entries.insert(key.clone(), entry);
             }
-            Subject::PermissionSet(set) => self.permission_sets.insert(set.clone(), Arc::clone(mapping)),
-            Subject::UserId(user_id) => self.user_ids.insert(user_id.clone(), Arc::clone(mapping)),
-            Subject::Account(account) => return self.accounts.insert(*account, mapping.origin.clone()),
-        };
-        replaced.map(|mapping| mapping.origin.clone())
+            Subject::PermissionSet(set) => {
+                self.permission_sets.insert(set.clone(), entry);
+            }
+            Subject::UserId(user_id) => {
+                self.user_ids.insert(user_id.clone(), entry);
+            }
+            Subject::Account(account) => {
+                self.accounts.insert(*account, mapping.origin.clone());
+            }
+        }
     }
 
     /// Who `identity` is here: roles before users before accounts, as today.

@@ -14,6 +14,7 @@
 //!
 //! Where mappings come from is [`crate::source`]'s. Look-ups never wait and never scan.
 
+mod aws_auth;
 mod chain;
 mod diagnostic;
 mod entry;
@@ -24,6 +25,7 @@ mod snapshot;
 mod subject;
 mod template;
 
+pub use aws_auth::AwsAuth;
 pub use chain::{
     Backend, BackendMode, Chain, CurrentChain, Mapped, MappedUser, Publisher, UnknownBackendMode,
 };
@@ -32,6 +34,6 @@ pub use entry::{Listed, Mapping, Origin};
 pub use index::{Index, Match};
 pub use objects::{Object, ObjectSpec, Objects};
 pub use section::{MatchBy, Section};
-pub use snapshot::Snapshot;
+pub use snapshot::{Figures, Snapshot};
 pub use subject::{PermissionSet, Subject};
 pub use template::{RenderError, Template};

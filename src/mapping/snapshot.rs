@@ -2,17 +2,18 @@
 //!
 //! **An update never takes away access that it did not clearly take away.** A list that cannot be read leaves
 //! what that list held before. In a list that can be read, entries that are gone are gone; an entry that is
-//! there but invalid keeps what its subject had before, or is skipped where there was nothing. All of that is
-//! told in diagnostics.
+//! there but invalid keeps what everybody whom it names had before, or is skipped where there was nothing. All of
+//! that is told in diagnostics.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use super::{
-    Diagnostic, Index, Listed, Mapping, Origin, Place, Section, Severity, Subject,
-    section::{Contents, MatchBy, Parsed, read},
+    AwsAuth, Diagnostic, Index, Mapping, Origin, Place, Section, Severity, Subject,
+    aws_auth::Found,
+    section::{Contents, MatchBy, Parsed, Valid, read},
 };
 use crate::yaml::{self, Limits, Node};
 
@@ -22,6 +23,20 @@ pub struct Snapshot {
     /// What each section holds, in its order, kept entries at the end.
     contents: BTreeMap<Section, Contents>,
     index: Index,
+    figures: Figures,
+}
+
+/// What an update came to, in figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Figures {
+    /// Entries that are there, but invalid.
+    pub invalid: usize,
+    /// Entries in force that were kept from what was last good.
+    pub kept: usize,
+    /// Diagnostics of what does not take effect.
+    pub errors: usize,
+    /// Diagnostics of what is odd.
+    pub warnings: usize,
 }
 
 impl Snapshot {
@@ -37,14 +52,28 @@ impl Snapshot {
         &self.index
     }
 
-    /// What follows `previous` when aws-auth holds `data`.
+    /// What the update that it comes from came to.
     #[must_use]
-    pub fn update(previous: Option<&Self>, data: &BTreeMap<String, String>) -> (Self, Vec<Diagnostic>) {
+    pub const fn figures(&self) -> Figures {
+        self.figures
+    }
+
+    /// The entries in force, section by section.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Section, &Subject, &Arc<Mapping>)> {
+        self.contents.iter().flat_map(|(section, contents)| {
+            contents.iter().map(|(subject, mapping)| (*section, subject, mapping))
+        })
+    }
+
+    /// What follows `previous` when aws-auth holds `aws_auth`.
+    #[must_use]
+    pub fn update(previous: Option<&Self>, aws_auth: &AwsAuth) -> (Self, Vec<Diagnostic>) {
         let mut diagnostics = Vec::new();
         let parsed = Section::ALL.map(|section| {
-            let parsed = match find(section, data, &mut diagnostics) {
-                Some(text) => parse(section, text, &mut diagnostics),
-                None => Some(Parsed::default()),
+            let parsed = match aws_auth.find(section, &mut diagnostics) {
+                Found::Text(text) => parse(section, text, &mut diagnostics),
+                Found::Absent => Some(Parsed::default()),
+                Found::Unclear => None,
             };
             (section, parsed)
         });
@@ -92,79 +121,123 @@ impl Snapshot {
         snapshot
     }
 
+    /// Puts `contents` in force as they are.
+    pub(super) fn from_contents(contents: BTreeMap<Section, Contents>) -> Self {
+        let mut index = Index::default();
+        for (subject, mapping) in contents.values().flatten() {
+            index.insert(subject, mapping);
+        }
+        Self { contents, index, figures: Figures::default() }
+    }
+
     fn follow(
         previous: Option<&Self>,
         parsed: [(Section, Option<Parsed>); 3],
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Self {
-        let mut snapshot = Self::default();
+        let nothing = BTreeMap::new();
+        let before = previous.map_or(&nothing, |previous| &previous.contents);
+        let mut figures = Figures::default();
+        let mut contents = BTreeMap::new();
+        let mut named = Vec::new();
         for (section, parsed) in parsed {
-            let before = previous.and_then(|previous| previous.contents.get(&section));
-            let contents = match parsed {
-                Some(parsed) => keep(parsed, before),
-                None => before.cloned().unwrap_or_default(),
+            let last = before.get(&section);
+            let Some(parsed) = parsed else {
+                let last = last.cloned().unwrap_or_default();
+                figures.kept += last.len();
+                contents.insert(section, last);
+                continue;
             };
-            for (subject, mapping) in &contents {
-                let replaced = snapshot.index.insert(subject, mapping);
-                if let (Some(Origin::Listed(replaced)), Origin::Listed(Listed { entry, position, .. })) =
-                    (replaced, &mapping.origin)
-                {
-                    diagnostics.push(Diagnostic {
-                        severity: Severity::Warning,
-                        place: Place::List { section, entry: Some(*entry), position: Some(*position) },
-                        message: format!(
-                            "maps what entry {} (line {}) maps too; the last one counts, so entry {entry} does",
-                            replaced.entry, replaced.position.line
-                        ),
-                        advice: "make one entry of the two, with the groups of both".to_owned(),
-                    });
-                }
-            }
-            snapshot.contents.insert(section, contents);
+            figures.invalid += parsed.invalid;
+            let had = |subject: &Subject| last.is_some_and(|last| last.iter().any(|(had, _)| had == subject));
+            let (doubtful, valid): (Vec<_>, _) =
+                parsed.valid.into_iter().partition(|entry| entry.doubtful && had(&entry.subject));
+            named.extend(parsed.named.into_iter().map(|subject| (section, subject)));
+            named.extend(doubtful.into_iter().map(|entry| (section, entry.subject)));
+            contents.insert(section, settle(section, valid, diagnostics));
         }
-        snapshot
+        figures.kept += keep(&mut contents, named, before);
+        let count =
+            |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+        (figures.errors, figures.warnings) = (count(Severity::Error), count(Severity::Warning));
+        Self { figures, ..Self::from_contents(contents) }
     }
 }
 
-/// The valid entries, and for each invalid one whose subject is known and has no valid entry what it had before.
-fn keep(parsed: Parsed, before: Option<&Contents>) -> Contents {
-    let Parsed { mut valid, invalid } = parsed;
-    let mut settled: HashSet<Subject> = valid.iter().map(|(subject, _)| subject.clone()).collect();
-    for subject in invalid {
-        let last_good: Option<&(Subject, Arc<Mapping>)> =
-            before.and_then(|before| before.iter().rfind(|(known, _)| *known == subject));
-        if let Some(last_good) = last_good
-            && settled.insert(subject)
-        {
-            valid.push(last_good.clone());
-        }
-    }
-    valid
-}
-
-/// The section's text: under its own key, or under one that differs in case alone.
-fn find<'a>(
-    section: Section,
-    data: &'a BTreeMap<String, String>,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Option<&'a String> {
-    let key = section.key();
-    for other in data.keys().filter(|other| other.as_str() != key && other.eq_ignore_ascii_case(key)) {
-        let message = if data.contains_key(key) {
-            format!("the key {other} stands beside {key} and is ignored")
-        } else {
-            format!("the key is written {other}; taken as {key}")
+/// One entry a subject. The last one counts, as today; but a role's ARN without its path goes before one with it,
+/// which matches nobody today: whose entry has both is who they are today.
+fn settle(section: Section, valid: Vec<Valid>, diagnostics: &mut Vec<Diagnostic>) -> Contents {
+    let mut settled: Vec<Valid> = Vec::with_capacity(valid.len());
+    let mut places: HashMap<Subject, usize> = HashMap::with_capacity(valid.len());
+    for entry in valid {
+        let Some(earlier) = places.get(&entry.subject).and_then(|place| settled.get_mut(*place)) else {
+            places.insert(entry.subject.clone(), settled.len());
+            settled.push(entry);
+            continue;
         };
-        let advice = format!("write {key}: other programs do not find it otherwise");
+        let (Origin::Listed(this), Origin::Listed(other)) = (&entry.mapping.origin, &earlier.mapping.origin)
+        else {
+            // Objects have names, and do not come this way.
+            continue;
+        };
+        let (counts, why) = match (earlier.with_path, entry.with_path) {
+            (false, true) => (other.entry, "the one without a path counts"),
+            (true, false) => (this.entry, "the one without a path counts"),
+            _ => (this.entry, "the last one counts"),
+        };
         diagnostics.push(Diagnostic {
             severity: Severity::Warning,
-            place: Place::List { section, entry: None, position: None },
-            message,
-            advice,
+            place: Place::List { section, entry: Some(this.entry), position: Some(this.position) },
+            message: format!(
+                "maps what entry {} (line {}) maps too; {why}, so entry {counts} does",
+                other.entry, other.position.line
+            ),
+            advice: "make one entry of the two, with the groups of both".to_owned(),
         });
+        if counts == this.entry {
+            *earlier = entry;
+        }
     }
-    data.get(key)
-        .or_else(|| data.iter().find(|(other, _)| other.eq_ignore_ascii_case(key)).map(|(_, text)| text))
+    settled.into_iter().map(|entry| (entry.subject, entry.mapping)).collect()
+}
+
+/// Adds what those had before whom invalid entries name; how many entries that is.
+///
+/// Whoever has a valid entry in that list is settled. What is kept is what the same list had; or, where an entry has
+/// moved on its way, what another had, unless that one settles it.
+fn keep(
+    contents: &mut BTreeMap<Section, Contents>,
+    named: Vec<(Section, Subject)>,
+    before: &BTreeMap<Section, Contents>,
+) -> usize {
+    if named.is_empty() {
+        return 0;
+    }
+    let mut settled: HashSet<(Section, Subject)> = contents
+        .iter()
+        .flat_map(|(section, contents)| contents.iter().map(|(subject, _)| (*section, subject.clone())))
+        .collect();
+    let last: HashMap<(Section, &Subject), &Arc<Mapping>> = before
+        .iter()
+        .flat_map(|(section, last)| last.iter().map(|(subject, mapping)| ((*section, subject), mapping)))
+        .collect();
+    let mut kept = 0;
+    for (section, subject) in named {
+        if settled.contains(&(section, subject.clone())) {
+            continue;
+        }
+        let elsewhere = Section::ALL.into_iter().filter(|other| *other != section);
+        let place = std::iter::once(section)
+            .chain(elsewhere)
+            .find_map(|section| last.get(&(section, &subject)).map(|mapping| (section, Arc::clone(mapping))));
+        if let Some((place, mapping)) = place
+            && settled.insert((place, subject.clone()))
+        {
+            contents.entry(place).or_default().push((subject, mapping));
+            kept += 1;
+        }
+    }
+    kept
 }
 
 /// Reads a section's text; `None`, with a diagnostic, where it cannot be read at all.

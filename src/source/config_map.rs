@@ -4,7 +4,7 @@
 //! watch ─▶ list, changes ─▶ State::see ─▶ Snapshot::update(last good) ─▶ Publisher
 //! ```
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -14,7 +14,7 @@ use kube::{
 
 use super::watch::{Failure, Sink, watch};
 use crate::{
-    mapping::{BackendMode, Diagnostic, Publisher, Severity, Snapshot},
+    mapping::{AwsAuth, BackendMode, Diagnostic, Publisher, Severity, Snapshot},
     telemetry::Metrics,
 };
 
@@ -64,7 +64,7 @@ enum Listed {
     /// It has not named aws-auth so far.
     Nothing,
     /// It has.
-    Found(BTreeMap<String, String>),
+    Found(AwsAuth),
 }
 
 impl Sink<ConfigMap> for State {
@@ -72,13 +72,13 @@ impl Sink<ConfigMap> for State {
         match event {
             Event::Init => self.listed = Listed::Nothing,
             Event::InitApply(object) if is_aws_auth(&object) => {
-                self.listed = Listed::Found(object.data.unwrap_or_default());
+                self.listed = Listed::Found(held(object));
             }
             Event::InitDone => match std::mem::replace(&mut self.listed, Listed::Not) {
-                Listed::Found(data) => self.update(&data),
+                Listed::Found(aws_auth) => self.update(&aws_auth),
                 Listed::Nothing | Listed::Not => self.delete(),
             },
-            Event::Apply(object) if is_aws_auth(&object) => self.update(&object.data.unwrap_or_default()),
+            Event::Apply(object) if is_aws_auth(&object) => self.update(&held(object)),
             Event::Delete(object) if is_aws_auth(&object) => self.delete(),
             // The field selector asks for aws-auth alone; whatever else comes is not believed.
             Event::InitApply(_) | Event::Apply(_) | Event::Delete(_) => {}
@@ -99,8 +99,8 @@ impl Sink<ConfigMap> for State {
 }
 
 impl State {
-    fn update(&mut self, data: &BTreeMap<String, String>) {
-        let (snapshot, diagnostics) = Snapshot::update(self.last.as_deref(), data);
+    fn update(&mut self, aws_auth: &AwsAuth) {
+        let (snapshot, diagnostics) = Snapshot::update(self.last.as_deref(), aws_auth);
         self.publish(snapshot, &diagnostics);
     }
 
@@ -128,6 +128,13 @@ impl State {
         self.metrics.backend_loaded(BackendMode::EksConfigMap, mappings, errors, warnings);
         self.publisher.publish(Arc::clone(&snapshot));
         self.last = Some(snapshot);
+    }
+}
+
+fn held(object: ConfigMap) -> AwsAuth {
+    AwsAuth {
+        data: object.data.unwrap_or_default(),
+        binary: object.binary_data.unwrap_or_default().into_keys().collect(),
     }
 }
 

@@ -1,0 +1,282 @@
+//! One entry.
+
+use std::sync::Arc;
+
+use super::{MatchBy, Section, Valid, fields::Fields, named, permission_set};
+use crate::{
+    identity::{AccountId, Principal, PrincipalKind},
+    mapping::{Diagnostic, Listed, Mapping, Origin, Place, Severity, Subject, Template},
+    yaml::{Node, Position, Value},
+};
+
+/// An entry that is read, and where its diagnostics go.
+pub(super) struct Entry<'a> {
+    origin: Listed,
+    by: MatchBy,
+    diagnostics: &'a mut Vec<Diagnostic>,
+    /// Whom it names in fields that mean nothing.
+    pub(super) others: Vec<Subject>,
+}
+
+/// An entry that cannot be put in force; that it cannot has been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Invalid {
+    /// Whom it names keeps what was last good.
+    Keep,
+    /// It never matches.
+    Forget,
+}
+
+impl<'a> Entry<'a> {
+    pub(super) const fn new(origin: Listed, by: MatchBy, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
+        Self { origin, by, diagnostics, others: Vec::new() }
+    }
+}
+
+impl Entry<'_> {
+    pub(super) const fn section(&self) -> Section {
+        self.origin.section
+    }
+
+    pub(super) const fn arn_field(&self) -> &'static str {
+        self.origin.section.arn_field()
+    }
+
+    pub(super) fn finds_by_user_id(&self) -> bool {
+        self.by == MatchBy::UserId
+    }
+
+    fn tell(&mut self, severity: Severity, position: Position, message: String, advice: impl Into<String>) {
+        let Listed { section, entry, .. } = self.origin;
+        self.diagnostics.push(Diagnostic {
+            severity,
+            place: Place::List { section, entry: Some(entry), position: Some(position) },
+            message,
+            advice: advice.into(),
+        });
+    }
+
+    pub(super) fn warn(&mut self, position: Position, message: String, advice: impl Into<String>) {
+        self.tell(Severity::Warning, position, message, advice);
+    }
+
+    /// Tells what makes the entry invalid.
+    pub(super) fn refuse(&mut self, position: Position, message: &str, advice: impl Into<String>) -> Invalid {
+        let message = format!("{message}; the entry is skipped, and whom it maps keeps what was last good");
+        self.tell(Severity::Error, position, message, advice);
+        Invalid::Keep
+    }
+
+    /// Tells what makes the entry count only where nothing was last good.
+    pub(super) fn doubt(&mut self, position: Position, message: &str) {
+        let message = format!("{message}; what was last good counts, and where nothing was, the last one");
+        self.tell(
+            Severity::Error,
+            position,
+            message,
+            "keep one; another entry begins with a hyphen of its own",
+        );
+    }
+
+    /// Has whom `node` names keep what they had.
+    pub(super) fn keep_whom(&mut self, node: &Node) {
+        named::collect(self.origin.section, self.by, node, &mut self.others);
+    }
+
+    pub(super) fn account(&mut self, item: &Node) -> Result<Valid, Invalid> {
+        let account = item.as_str().and_then(|text| text.trim().parse::<AccountId>().ok());
+        let Some(account) = account else {
+            let advice = "write its twelve digits in quotes, leading zeros included";
+            return Err(self.refuse(item.span, "not an account ID", advice));
+        };
+        let mapping = Mapping {
+            username: None,
+            groups: Box::default(),
+            user_id: None,
+            also: None,
+            origin: Origin::Listed(self.origin),
+        };
+        let mapping = Arc::new(mapping);
+        Ok(Valid { subject: Subject::Account(account), mapping, with_path: false, doubtful: false })
+    }
+
+    pub(super) fn principal(&mut self, item: &Node) -> Result<Valid, Invalid> {
+        let fields = self.fields(item)?;
+        let ((subject, with_path), also) = match self.by {
+            MatchBy::Arn | MatchBy::ArnAlone => (self.subject(item, &fields)?, None),
+            MatchBy::UserId => {
+                let (subject, also) = self.user_id(item, &fields)?;
+                ((subject, false), also)
+            }
+        };
+        let username = match self.text("username", fields.username)? {
+            Some("") | None => {
+                let message = "has no username; the canonical ARN is taken";
+                self.warn(item.span, message.to_owned(), "add username");
+                None
+            }
+            Some(text) => Some(self.template(text, fields.username.map_or(item.span, |node| node.span))),
+        };
+        let groups = self.groups(fields.groups)?;
+        let user_id = self.text("userid", fields.user_id)?;
+        let pins = |text: &&str| !text.is_empty() && self.by != MatchBy::ArnAlone;
+        let user_id = user_id.filter(pins).map(Into::into);
+        let mapping =
+            Arc::new(Mapping { username, groups, user_id, also, origin: Origin::Listed(self.origin) });
+        Ok(Valid { subject, mapping, with_path, doubtful: fields.doubtful })
+    }
+
+    /// Whom the entry is about, and whether that is a role whose path is written.
+    fn subject(&mut self, item: &Node, fields: &Fields<'_>) -> Result<(Subject, bool), Invalid> {
+        let arn_field = self.arn_field();
+        match (fields.arn.filter(is_given), fields.sso.filter(is_given)) {
+            (Some(arn), None) => self.arn(arn),
+            (None, Some(sso)) => Ok((self.permission_set(sso)?, false)),
+            (None, None) => {
+                Err(self.refuse(item.span, &format!("has no {arn_field}"), format!("add {arn_field}")))
+            }
+            (Some(arn), Some(_)) => {
+                Err(self.refuse(arn.span, "has both rolearn and sso", "keep one of the two"))
+            }
+        }
+    }
+
+    /// The user ID that an entry is found by, and whom it names beside that. Nothing of an entry whose ARN cannot
+    /// be read is kept either: it never matches.
+    fn user_id(&mut self, item: &Node, fields: &Fields<'_>) -> Result<(Subject, Option<Subject>), Invalid> {
+        let user_id = match self.text("userid", fields.user_id)? {
+            Some(user_id) if !user_id.is_empty() => user_id,
+            _ => {
+                let advice = "add userid (AROA…, AIDA…), or set server.dynamicfileUserIDStrict to false";
+                return Err(self.refuse(item.span, "has no userid, by which entries are found here", advice));
+            }
+        };
+        let also = if fields.arn.is_some_and(|node| is_given(&node))
+            || fields.sso.is_some_and(|node| is_given(&node))
+        {
+            Some(self.subject(item, fields).map_err(|_| Invalid::Forget)?.0)
+        } else {
+            None
+        };
+        Ok((Subject::UserId(user_id.into()), also))
+    }
+
+    fn arn(&mut self, node: &Node) -> Result<(Subject, bool), Invalid> {
+        let field = self.arn_field();
+        let Some(text) = node.as_str() else {
+            let message = format!("{field} is {}, not a text", node.kind());
+            return Err(self.refuse(node.span, &message, "write one ARN"));
+        };
+        // A path may hold nearly any character, so that the second would be taken for the first one's path.
+        if text.matches("arn:").count() > 1 {
+            let message = format!("{field} holds several ARNs");
+            return Err(self.refuse(node.span, &message, "write an entry for each"));
+        }
+        let principal = match Principal::parse(text.trim()) {
+            Ok(principal) => principal,
+            Err(error) => {
+                let advice = if text.contains('<') {
+                    "put the ARN in the place of <…>"
+                } else {
+                    "write it as arn:aws:iam::ACCOUNT:role/NAME or arn:aws:iam::ACCOUNT:user/NAME"
+                };
+                let message = format!("{field} {text:?} is no ARN that can be mapped: {error}");
+                return Err(self.refuse(node.span, &message, advice));
+            }
+        };
+        let is_role =
+            matches!(principal.kind(), PrincipalKind::Role { .. } | PrincipalKind::AssumedRole { .. });
+        if is_role != (self.origin.section == Section::Roles) {
+            let (here, there) = if is_role { ("mapUsers", "mapRoles") } else { ("mapRoles", "mapUsers") };
+            let message = format!("{text} stands in {here}, and works");
+            self.warn(node.span, message, format!("it belongs in {there}"));
+        }
+        if matches!(principal.kind(), PrincipalKind::AssumedRole { .. }) {
+            let message = "an assumed role's ARN stands for every session of the role".to_owned();
+            self.warn(node.span, message, format!("write the role's: {}", principal.canonical_arn()));
+        }
+        let with_path = matches!(
+            principal.kind(),
+            PrincipalKind::Role { path_and_name } if path_and_name.contains('/')
+        );
+        Ok((Subject::Principal(principal.match_key()), with_path))
+    }
+
+    fn permission_set(&mut self, node: &Node) -> Result<Subject, Invalid> {
+        let Some(pairs) = node.as_mapping() else {
+            let message = format!("sso is {}, not a mapping", node.kind());
+            return Err(self.refuse(node.span, &message, permission_set::FORM));
+        };
+        match permission_set::read(pairs) {
+            Ok(set) => Ok(Subject::PermissionSet(set)),
+            Err(message) => Err(self.refuse(node.span, message, permission_set::FORM)),
+        }
+    }
+
+    /// A field that is a text, where it is given.
+    fn text<'n>(&mut self, name: &str, node: Option<&'n Node>) -> Result<Option<&'n str>, Invalid> {
+        match node {
+            None | Some(Node { value: Value::Null, .. }) => Ok(None),
+            Some(node) => node.as_str().map(Some).ok_or_else(|| {
+                let message = format!("{name} is {}, not a text", node.kind());
+                self.refuse(node.span, &message, "in YAML, a text that begins with { or [ needs quotes")
+            }),
+        }
+    }
+
+    fn groups(&mut self, node: Option<&Node>) -> Result<Box<[Template]>, Invalid> {
+        let Some(node) = node else {
+            return Ok(Box::default());
+        };
+        let items = match &node.value {
+            Value::Null => return Ok(Box::default()),
+            Value::Sequence(items) => items.as_slice(),
+            Value::Scalar(_) => {
+                self.warn(
+                    node.span,
+                    "groups is one text; taken as a list of one".to_owned(),
+                    "write a list: \"- \" before each group",
+                );
+                std::slice::from_ref(node)
+            }
+            Value::Mapping(_) => {
+                let advice = "write \"- \" before each group";
+                return Err(self.refuse(node.span, "groups is a mapping, not a list", advice));
+            }
+        };
+        let mut groups = Vec::with_capacity(items.len());
+        for item in items {
+            // A hyphen without a name gives no group today either, and nobody loses the others by it.
+            if item.value == Value::Null || item.as_str() == Some("") {
+                self.warn(
+                    item.span,
+                    "a group without a name is left out".to_owned(),
+                    "remove the empty hyphen",
+                );
+                continue;
+            }
+            let Some(text) = item.as_str() else {
+                let message = format!("a group is {}, not a text", item.kind());
+                return Err(self.refuse(item.span, &message, "write each group's name"));
+            };
+            groups.push(self.template(text, item.span));
+        }
+        Ok(groups.into())
+    }
+
+    fn template(&mut self, text: &str, position: Position) -> Template {
+        for (name, meant) in Template::unknown(text) {
+            let advice = meant.map_or_else(
+                || format!("there are {}", Template::names()),
+                |meant| format!("did you mean {{{{{meant}}}}}?"),
+            );
+            self.warn(position, format!("{{{{{name}}}}} is no template, and stays as it is"), advice);
+        }
+        Template::parse(text)
+    }
+}
+
+/// Whether a field says anything.
+fn is_given(node: &&Node) -> bool {
+    node.value != Value::Null && node.as_str() != Some("")
+}

@@ -1,0 +1,105 @@
+//! The fields of an entry, and what becomes of those that are there twice or mean nothing.
+
+use super::{
+    entry::{Entry, Invalid},
+    named,
+};
+use crate::{
+    mapping::Section,
+    yaml::{Node, Value},
+};
+
+/// The fields of an entry.
+#[derive(Default)]
+pub(super) struct Fields<'a> {
+    pub(super) arn: Option<&'a Node>,
+    pub(super) sso: Option<&'a Node>,
+    pub(super) username: Option<&'a Node>,
+    pub(super) groups: Option<&'a Node>,
+    pub(super) user_id: Option<&'a Node>,
+    /// A field is there twice, each time with another value.
+    pub(super) doubtful: bool,
+}
+
+impl Entry<'_> {
+    pub(super) fn fields<'n>(&mut self, item: &'n Node) -> Result<Fields<'n>, Invalid> {
+        let arn_field = self.arn_field();
+        let Some(pairs) = item.as_mapping() else {
+            let message = format!("is {}, not an entry with fields", item.kind());
+            let advice = format!("write {arn_field}, username and groups, each on a line of its own");
+            return Err(self.refuse(item.span, &message, advice));
+        };
+        let is_roles = self.section() == Section::Roles;
+        let mut fields = Fields::default();
+        for (key, value) in pairs {
+            let name = key.as_str().unwrap_or_default();
+            let (slot, names) = match name.to_ascii_lowercase().as_str() {
+                lower if lower == arn_field => (&mut fields.arn, true),
+                "sso" if is_roles => (&mut fields.sso, true),
+                "username" => (&mut fields.username, false),
+                "groups" => (&mut fields.groups, false),
+                "userid" => (&mut fields.user_id, self.finds_by_user_id()),
+                _ => {
+                    self.unknown(name, key, value)?;
+                    continue;
+                }
+            };
+            // A field without a value says nothing, also beside one that has one.
+            if slot.is_some() && value.value == Value::Null {
+                continue;
+            }
+            if let Some(first) = slot.replace(value)
+                && first.value != Value::Null
+            {
+                let twice = format!("the field {name} is there twice (line {} too)", first.span.line);
+                if first.value == value.value {
+                    self.warn(key.span, twice, "remove one");
+                } else if names {
+                    let advice =
+                        "begin each entry with a hyphen of its own (\"- \"), and indent its fields alike";
+                    return Err(self.refuse(
+                        key.span,
+                        &format!("{twice}: two entries have become one"),
+                        advice,
+                    ));
+                } else {
+                    self.doubt(key.span, &twice);
+                    fields.doubtful = true;
+                }
+            }
+        }
+        for value in [fields.username, fields.groups, fields.user_id].into_iter().flatten() {
+            if let Some(nested) = named::entry_in(value) {
+                return Err(self.refuse_nested(nested));
+            }
+        }
+        Ok(fields)
+    }
+
+    /// A field that means nothing. Whom it names keeps what they had: it may be misspelt.
+    fn unknown(&mut self, name: &str, key: &Node, value: &Node) -> Result<(), Invalid> {
+        for node in [key, value] {
+            if let Some(nested) = named::entry_in(node) {
+                return Err(self.refuse_nested(nested));
+            }
+        }
+        let arn_field = self.arn_field();
+        let known = [arn_field, "username", "groups", "userid"];
+        let likeness =
+            |known: &str| strsim::normalized_damerau_levenshtein(&name.to_ascii_lowercase(), known);
+        let meant = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let advice = match meant.filter(|meant| likeness(meant) >= 0.6) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => format!("known are {arn_field}, username, groups and userid"),
+        };
+        self.warn(key.span, format!("the field {name:?} means nothing here"), advice);
+        self.keep_whom(key);
+        self.keep_whom(value);
+        Ok(())
+    }
+
+    fn refuse_nested(&mut self, nested: &Node) -> Invalid {
+        let advice = "indent its hyphen as that of the other entries";
+        self.refuse(nested.span, "holds another entry inside", advice)
+    }
+}

@@ -1,0 +1,138 @@
+//! The three lists, entry by entry.
+//!
+//! ```text
+//! list ─▶ entry ─┬─ fields ─▶ valid: subject and mapping
+//!                └─ invalid ─▶ named: whom it is about, who keep what they had
+//! ```
+//!
+//! Whoever has access by an entry today has it here: names of fields count without case, an ARN of the other
+//! list's kind is taken, a username may be missing. What is odd is told.
+
+mod entry;
+mod fields;
+mod named;
+mod permission_set;
+
+use std::sync::Arc;
+
+use super::{Diagnostic, Listed, Mapping, Place, Severity, Subject};
+use crate::yaml::{Node, Value};
+
+/// One of the three lists that mappings are kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Section {
+    /// `mapRoles`
+    Roles,
+    /// `mapUsers`
+    Users,
+    /// `mapAccounts`
+    Accounts,
+}
+
+impl Section {
+    /// All three, in the order in which they are looked up.
+    pub const ALL: [Self; 3] = [Self::Roles, Self::Users, Self::Accounts];
+
+    /// The key in aws-auth's data and in the configuration file.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Roles => "mapRoles",
+            Self::Users => "mapUsers",
+            Self::Accounts => "mapAccounts",
+        }
+    }
+
+    /// The field that names whom an entry is about; empty for accounts, whose entries are that name.
+    const fn arn_field(self) -> &'static str {
+        match self {
+            Self::Roles => "rolearn",
+            Self::Users => "userarn",
+            Self::Accounts => "",
+        }
+    }
+}
+
+/// What entries of mapRoles and mapUsers are found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MatchBy {
+    /// The ARN, or the permission set; a user ID beside it must match too.
+    #[default]
+    Arn,
+    /// The ARN, or the permission set, whatever user ID stands beside it. A dynamic file names the user ID of
+    /// every entry, and today it counts there only where `dynamicfileUserIDStrict` says so.
+    ArnAlone,
+    /// The user ID, which every entry has then; an ARN or a permission set beside it must match too.
+    UserId,
+}
+
+/// A section's entries in force, no subject twice. Entries of mapAccounts have a mapping that gives nothing but
+/// its origin.
+pub(super) type Contents = Vec<(Subject, Arc<Mapping>)>;
+
+/// An entry that can be put in force.
+#[derive(Debug)]
+pub(super) struct Valid {
+    /// Whom it is about.
+    pub(super) subject: Subject,
+    /// What it gives.
+    pub(super) mapping: Arc<Mapping>,
+    /// The role's ARN was written with its path. One without wins over it: today it alone matches.
+    pub(super) with_path: bool,
+    /// A field is there twice, each time with another value. It counts, by the last one as today, only where
+    /// nothing was last good.
+    pub(super) doubtful: bool,
+}
+
+/// A section that could be read.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    /// The valid entries, in order.
+    pub(super) valid: Vec<Valid>,
+    /// Whom invalid entries name. Who has no valid entry keeps what was last good.
+    pub(super) named: Vec<Subject>,
+    /// How many entries are invalid.
+    pub(super) invalid: usize,
+}
+
+/// Reads a list; `None`, with a diagnostic, where it is none.
+pub(super) fn read(
+    section: Section,
+    node: &Node,
+    by: MatchBy,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Parsed> {
+    let items = match &node.value {
+        Value::Null => return Some(Parsed::default()),
+        Value::Sequence(items) => items,
+        _ => {
+            diagnostics.push(Diagnostic {
+                severity: Severity::Error,
+                place: Place::List { section, entry: None, position: Some(node.span) },
+                message: format!("is {}, not a list; the list stays as it last was", node.kind()),
+                advice: "begin each entry with a hyphen: \"- \"".to_owned(),
+            });
+            return None;
+        }
+    };
+    let mut parsed = Parsed::default();
+    for (index, item) in items.iter().enumerate() {
+        let origin = Listed { section, entry: index + 1, position: item.span };
+        let mut entry = entry::Entry::new(origin, by, diagnostics);
+        let result = match section {
+            Section::Accounts => entry.account(item),
+            Section::Roles | Section::Users => entry.principal(item),
+        };
+        parsed.named.append(&mut entry.others);
+        match result {
+            Ok(valid) => parsed.valid.push(valid),
+            Err(invalid) => {
+                parsed.invalid += 1;
+                if invalid == entry::Invalid::Keep {
+                    named::collect(section, by, item, &mut parsed.named);
+                }
+            }
+        }
+    }
+    Some(parsed)
+}

@@ -1,0 +1,89 @@
+//! Whom an entry names that cannot be put in force.
+//!
+//! Indentation slips, hyphens get lost, names of fields are misspelt: two entries become one, or one stands inside
+//! another. Whoever is named anywhere in such an entry keeps what was last good.
+
+use super::{MatchBy, Section, permission_set};
+use crate::{
+    identity::{AccountId, Principal},
+    mapping::Subject,
+    yaml::{Node, Value},
+};
+
+/// Fields whose texts may hold ARNs and yet name nobody: usernames and groups are free texts.
+const FREE: [&str; 2] = ["username", "groups"];
+/// Fields that make a mapping an entry.
+const NAMING: [&str; 3] = ["rolearn", "userarn", "sso"];
+
+/// Adds whom `node` names, at any depth, to `subjects`.
+pub(super) fn collect(section: Section, by: MatchBy, node: &Node, subjects: &mut Vec<Subject>) {
+    walk(section, by, node, true, subjects);
+}
+
+/// The first entry of its own that `node` is, or holds at any depth; or a text in it that has swallowed one.
+pub(super) fn entry_in(node: &Node) -> Option<&Node> {
+    match &node.value {
+        Value::Null => None,
+        Value::Scalar(text) => swallowed_entry(text).then_some(node),
+        Value::Sequence(items) => items.iter().find_map(entry_in),
+        Value::Mapping(pairs) if pairs.iter().any(|(key, _)| is_one_of(key, &NAMING)) => Some(node),
+        Value::Mapping(pairs) => pairs.iter().flat_map(|(key, value)| [key, value]).find_map(entry_in),
+    }
+}
+
+/// A quote or an indentation too many makes a text of the lines that follow. A name of one word may be an ARN; one
+/// of several words, an ARN among them, is nobody's.
+fn swallowed_entry(text: &str) -> bool {
+    let is_named = |text: &str| text.contains("rolearn:") || text.contains("userarn:");
+    is_named(text) || (text.contains("arn:") && text.split_whitespace().nth(1).is_some())
+}
+
+fn walk(section: Section, by: MatchBy, node: &Node, texts_name: bool, subjects: &mut Vec<Subject>) {
+    match &node.value {
+        Value::Scalar(text) if by != MatchBy::UserId && (texts_name || swallowed_entry(text)) => {
+            words(section, text, subjects);
+        }
+        Value::Null | Value::Scalar(_) => {}
+        Value::Sequence(items) => {
+            for item in items {
+                walk(section, by, item, texts_name, subjects);
+            }
+        }
+        Value::Mapping(pairs) => {
+            if by != MatchBy::UserId
+                && let Ok(set) = permission_set::read(pairs)
+            {
+                subjects.push(Subject::PermissionSet(set));
+            }
+            for (key, value) in pairs {
+                walk(section, by, key, true, subjects);
+                if by == MatchBy::UserId
+                    && is_one_of(key, &["userid"])
+                    && let Some(user_id) = value.as_str()
+                {
+                    subjects.push(Subject::UserId(user_id.into()));
+                }
+                walk(section, by, value, !is_one_of(key, &FREE), subjects);
+            }
+        }
+    }
+}
+
+fn words(section: Section, text: &str, subjects: &mut Vec<Subject>) {
+    let around = |c: char| matches!(c, '"' | '\'' | ',' | ';' | ':' | '[' | ']' | '{' | '}' | '<' | '>');
+    for word in text.split_whitespace() {
+        if section == Section::Accounts {
+            subjects.extend(word.trim_matches(around).parse::<AccountId>().map(Subject::Account));
+        }
+        // Also behind a field's name whose blank is missing, and several with nothing but a comma between.
+        for (start, _) in word.match_indices("arn:") {
+            let tail = word.get(start..).unwrap_or_default();
+            let arn = tail.split_once(",arn:").map_or(tail, |(arn, _)| arn).trim_end_matches(around);
+            subjects.extend(Principal::parse(arn).map(|principal| Subject::Principal(principal.match_key())));
+        }
+    }
+}
+
+fn is_one_of(key: &Node, names: &[&str]) -> bool {
+    key.as_str().is_some_and(|key| names.iter().any(|name| key.eq_ignore_ascii_case(name)))
+}

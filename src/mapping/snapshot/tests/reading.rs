@@ -1,0 +1,151 @@
+//! What is read, and what is told of it.
+
+use super::*;
+
+#[test]
+fn the_guides_own_files_have_nothing_to_tell() {
+    let map_roles = "- groups:
+  - system:bootstrappers
+  - system:nodes
+  rolearn: arn:aws:iam::111122223333:role/my-role
+  username: system:node:{{EC2PrivateDNSName}}
+- groups:
+  - eks-console-dashboard-full-access-group
+  rolearn: arn:aws:iam::111122223333:role/my-console-viewer-role
+  username: my-console-viewer-role
+";
+    let map_users = "- groups:
+  - system:masters
+  userarn: arn:aws:iam::111122223333:user/admin
+  username: admin
+- groups:
+  - eks-console-dashboard-restricted-access-group
+  userarn: arn:aws:iam::444455556666:user/my-user
+  username: my-user
+";
+    let (snapshot, diagnostics) = load(&[("mapRoles", map_roles), ("mapUsers", map_users)]);
+    assert_eq!(diagnostics, []);
+    assert_eq!(snapshot.index().len(), 4);
+    let viewer = "my-console-viewer-role,eks-console-dashboard-full-access-group";
+    assert_eq!(who(&snapshot, &role("my-console-viewer-role")), viewer);
+    assert_eq!(who(&snapshot, &user("admin")), "admin,system:masters");
+    assert_eq!(
+        who(&snapshot, &identity("iam::444455556666:user/my-user")),
+        "my-user,eks-console-dashboard-restricted-access-group"
+    );
+}
+
+#[test]
+fn what_counts_as_empty_today_is_empty() {
+    for text in ["", "  \n", "\"\"", "''", "``", "[]", "~", "# none\n"] {
+        let (snapshot, diagnostics) = load(&[("mapRoles", text), ("mapUsers", text), ("mapAccounts", text)]);
+        assert!(snapshot.index().is_empty() && diagnostics.is_empty(), "{text:?}: {diagnostics:?}");
+    }
+}
+
+#[test]
+fn names_of_fields_and_iam_names_count_without_case_and_paths_do_not_count() {
+    let text =
+        format!("- roleARN: arn:aws:iam::{ACCOUNT}:role/Team/A/Admin\n  userName: a\n  gRoUpS: [x, y]\n");
+    let (snapshot, diagnostics) = load(&[("mapRoles", &text)]);
+    assert_eq!(diagnostics, []);
+    assert_eq!(who(&snapshot, &role("ADMIN")), "a,x,y");
+}
+
+#[test]
+fn line_ends_and_byte_order_marks_of_other_systems_do_not_matter() {
+    let windows = entry("A", "a").replace('\n', "\r\n") + &entry("B", "b").replace('\n', "\r\n");
+    for text in [windows.clone(), format!("\u{feff}{windows}")] {
+        let (snapshot, diagnostics) = load(&[("mapRoles", &text)]);
+        assert_eq!(diagnostics, [], "{text:?}");
+        assert_eq!((who(&snapshot, &role("A")), who(&snapshot, &role("B"))), ("a,g".into(), "b,g".into()));
+    }
+}
+
+#[test]
+fn accounts_keep_their_leading_zeros() {
+    let (snapshot, diagnostics) = load(&[("mapAccounts", "- 000000000012\n- \"111122223333\"\n")]);
+    assert_eq!(diagnostics, []);
+    for account in ["000000000012", ACCOUNT] {
+        assert_eq!(who(&snapshot, &identity(&format!("iam::{account}:root"))), "account");
+    }
+}
+
+#[test]
+fn permission_sets_match_in_every_partition() {
+    for partition in Partition::ALL {
+        let text = format!(
+            "- sso: {{permissionSetName: Admin, accountID: '{ACCOUNT}', partition: {partition}}}\n  username: a\n"
+        );
+        let (snapshot, diagnostics) = load(&[("mapRoles", &text)]);
+        assert_eq!(diagnostics, []);
+        for other in Partition::ALL {
+            let arn =
+                format!("arn:{other}:sts::{ACCOUNT}:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/s");
+            let identity = Identity::new(other, &arn, ACCOUNT.parse().unwrap(), "AROAX:s", "ASIAX").unwrap();
+            assert_eq!(who(&snapshot, &identity) == "a", other == partition, "{other} by {partition}");
+        }
+    }
+}
+
+#[test]
+fn a_pinned_user_id_lets_nobody_else_in() {
+    let pinned =
+        |id: &str| format!("- {{rolearn: 'arn:aws:iam::{ACCOUNT}:role/A', username: a, userid: {id}}}");
+    assert_eq!(who(&load(&[("mapRoles", &pinned("AROAEXAMPLE"))]).0, &role("A")), "a");
+    assert_eq!(who(&load(&[("mapRoles", &pinned("AROAOTHER"))]).0, &role("A")), "-");
+}
+
+#[test]
+fn a_missing_username_is_the_canonical_arn() {
+    let (snapshot, diagnostics) =
+        load(&[("mapRoles", &format!("- {{rolearn: 'arn:aws:iam::{ACCOUNT}:role/A', groups: [g]}}"))]);
+    only(&diagnostics, Severity::Warning, "has no username");
+    assert_eq!(who(&snapshot, &role("A")), format!("arn:aws:iam::{ACCOUNT}:role/A,g"));
+}
+
+#[test]
+fn what_cannot_be_mapped_is_told_with_advice_and_skipped() {
+    for (arn, text) in [
+        ("arn:aws:iam::111122223333:group/Admins", "IAM group is not a principal"),
+        ("arn:aws:iam::111122223333:instance-profile/Nodes", "instance profile is not a principal"),
+        ("<ARN of instance role (not instance profile)>", "put the ARN in the place of <…>"),
+        ("arn:aws:iam::11112222333:role/A", "twelve digits"),
+        ("role/A", "not of the form"),
+    ] {
+        let (snapshot, diagnostics) =
+            load(&[("mapRoles", &(format!("- rolearn: '{arn}'\n  username: a\n") + &entry("B", "b")))]);
+        only(&diagnostics, Severity::Error, text);
+        assert_eq!(who(&snapshot, &role("B")), "b,g", "the entry beside it stands");
+    }
+}
+
+#[test]
+fn what_is_odd_works_and_is_told() {
+    let arn = format!("arn:aws:iam::{ACCOUNT}:role/A");
+    for (entry, text, want) in [
+        (format!("{{rolearn: '{arn}', username: a, groups: g}}"), "groups is one text", "a,g"),
+        (
+            format!("{{rolearn: 'arn:aws:sts::{ACCOUNT}:assumed-role/A/x', username: a}}"),
+            "write the role's",
+            "a",
+        ),
+        (
+            format!("{{rolearn: '{arn}', username: 'n:{{{{EC2PrivateDnsName}}}}'}}"),
+            "did you mean {{EC2PrivateDNSName}}?",
+            "n:{{EC2PrivateDnsName}}",
+        ),
+        (format!("{{rolearn: '{arn}', username: '{{{{Foo}}}}'}}"), "there are {{AccountID}}", "{{Foo}}"),
+        (
+            format!("{{rolearn: '{arn}', username: a, groups: [g, ]}}").replace("g, ", "g, ~"),
+            "without a name",
+            "a,g",
+        ),
+        (format!("{{rolearn: '{arn}', username: a, group: x}}"), "\"group\" means nothing here", "a"),
+        (format!("{{rolearn: '{arn}', username: a, username: a}}"), "there twice", "a"),
+    ] {
+        let (snapshot, diagnostics) = load(&[("mapRoles", &format!("- {entry}\n"))]);
+        only(&diagnostics, Severity::Warning, text);
+        assert_eq!(who(&snapshot, &role("A")), want);
+    }
+}

@@ -1,0 +1,148 @@
+//! Entries that have slipped into each other.
+
+use super::*;
+
+const A: &str = "arn:aws:iam::111122223333:role/A";
+const B: &str = "arn:aws:iam::111122223333:role/B";
+
+fn before() -> Snapshot {
+    let good = format!(
+        "- rolearn: {A}\n  username: a\n  groups: [ga]\n- rolearn: {B}\n  username: b\n  groups: [gb]\n"
+    );
+    let (snapshot, diagnostics) = load(&[("mapRoles", &good)]);
+    assert_eq!(diagnostics, []);
+    snapshot
+}
+
+/// Both have lost their place in an entry of their own; both keep what they had, and it is told as an error.
+#[test]
+fn whoever_is_named_in_a_slipped_entry_keeps_what_was_last_good() {
+    for (name, edit, told) in [
+        (
+            "a lost hyphen",
+            format!(
+                "- rolearn: {A}\n  username: a\n  groups: [ga]\n  rolearn: {B}\n  username: b\n  groups: [gb]"
+            ),
+            "line 4, column 3: the field rolearn is there twice (line 1 too): two entries have become one",
+        ),
+        (
+            "a lost hyphen, with the names in other cases",
+            format!("- roleARN: {A}\n  username: a\n  rolearn: {B}"),
+            "two entries have become one",
+        ),
+        (
+            "an entry among the groups of the one before",
+            format!("- rolearn: {A}\n  username: a\n  groups:\n  - ga\n  - rolearn: {B}\n    username: b"),
+            "line 5, column 5: holds another entry inside",
+        ),
+        (
+            "an entry as a username",
+            format!("- rolearn: {A}\n  groups: [ga]\n  username:\n  - rolearn: {B}\n    username: b"),
+            "holds another entry inside",
+        ),
+        (
+            "an entry below a field that means nothing",
+            format!("- rolearn: {A}\n  username: a\n  also:\n  - rolearn: {B}\n    username: b"),
+            "holds another entry inside",
+        ),
+        (
+            "a list in the list",
+            format!("- - rolearn: {A}\n    username: a\n  - rolearn: {B}\n    username: b"),
+            "is a list, not an entry",
+        ),
+        (
+            "entries under names",
+            format!("- first: {{rolearn: {A}, username: a}}\n  second: {{rolearn: {B}, username: b}}"),
+            "holds another entry inside",
+        ),
+        (
+            "the names of the fields misspelt",
+            format!("- role_arn: {A}\n  username: a\n- role: {B}\n  username: b"),
+            "has no rolearn",
+        ),
+        ("nothing but the ARNs", format!("- {A}\n- {B}"), "is a text, not an entry with fields"),
+        ("two in one text", format!("- rolearn: {A}, {B}\n  username: a"), "holds several ARNs"),
+        ("two in one word", format!("- rolearn: {A},{B}\n  username: a"), "holds several ARNs"),
+        ("a list of ARNs", format!("- rolearn: [{A}, {B}]\n  username: a"), "rolearn is a list"),
+    ] {
+        let (after, diagnostics) = Snapshot::update(Some(&before()), &data(&[("mapRoles", &edit)]));
+        assert_eq!(
+            (who(&after, &role("A")), who(&after, &role("B"))),
+            ("a,ga".into(), "b,gb".into()),
+            "{name}: {diagnostics:#?}"
+        );
+        let error = diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
+        let error = error.unwrap_or_else(|| panic!("{name} is no error"));
+        assert!(error.to_string().contains(told), "{name}: {error}");
+        assert!(!error.advice.is_empty(), "{name}");
+        assert_eq!(after.figures().kept, 2, "{name}");
+    }
+}
+
+#[test]
+fn a_slipped_entry_gives_nobody_anothers_groups() {
+    let edit =
+        format!("- rolearn: {A}\n  username: a\n  rolearn: {B}\n  username: b\n  groups: ['system:masters']");
+    let (snapshot, _) = load(&[("mapRoles", &edit)]);
+    assert_eq!((who(&snapshot, &role("A")), who(&snapshot, &role("B"))), ("-".into(), "-".into()));
+}
+
+/// Two entries of which one has lost its ARN's line: the other does not become who that one was.
+#[test]
+fn a_field_that_is_there_twice_counts_only_where_nothing_was_last_good() {
+    let edit =
+        format!("- rolearn: {A}\n  username: a\n  groups: [ga]\n  username: b\n  groups: ['system:masters']");
+    let (after, diagnostics) = Snapshot::update(Some(&before()), &data(&[("mapRoles", &edit)]));
+    assert_eq!(who(&after, &role("A")), "a,ga");
+    assert_eq!(diagnostics.len(), 2, "{diagnostics:#?}");
+    assert!(diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Error));
+    let (first, _) = load(&[("mapRoles", &edit)]);
+    assert_eq!(who(&first, &role("A")), "b,system:masters", "as today");
+}
+
+#[test]
+fn whom_a_field_that_means_nothing_names_keeps_what_they_had_and_the_entry_counts() {
+    let edit = format!("- rolearn: {A}\n  username: new\n  rolearm: {B}\n");
+    let (after, diagnostics) = Snapshot::update(Some(&before()), &data(&[("mapRoles", &edit)]));
+    only(&diagnostics, Severity::Warning, "did you mean rolearn?");
+    assert_eq!((who(&after, &role("A")), who(&after, &role("B"))), ("new".into(), "b,gb".into()));
+}
+
+#[test]
+fn an_entry_that_breaks_on_its_way_to_another_list_keeps_what_it_had() {
+    let bob = format!("arn:aws:iam::{ACCOUNT}:user/bob");
+    let users = format!("- userarn: {bob}\n  username: bob\n");
+    let (before, _) = load(&[("mapUsers", &users)]);
+    let (after, diagnostics) = Snapshot::update(Some(&before), &data(&[("mapRoles", &users)]));
+    assert!(diagnostics.iter().any(|diagnostic| diagnostic.message.contains("has no rolearn")));
+    assert_eq!(who(&after, &user("bob")), "bob");
+    let settled =
+        data(&[("mapRoles", &users), ("mapUsers", &users.replace("username: bob", "username: new"))]);
+    let (after, _) = Snapshot::update(Some(&before), &settled);
+    assert_eq!(who(&after, &user("bob")), "new");
+}
+
+#[test]
+fn a_username_or_group_may_be_an_arn() {
+    let text = format!("- rolearn: {A}\n  username: {B}\n  groups: ['{B}']\n");
+    let (after, diagnostics) = Snapshot::update(Some(&before()), &data(&[("mapRoles", &text)]));
+    assert_eq!(diagnostics, []);
+    assert_eq!((who(&after, &role("A")), who(&after, &role("B"))), (format!("{B},{B}"), "-".into()));
+    let broken = format!("- rolearn: {A}\n  username: {B}\n  groups: {{x: y}}\n");
+    let (after, _) = Snapshot::update(Some(&before()), &data(&[("mapRoles", &broken)]));
+    assert_eq!(who(&after, &role("B")), "-", "a username names nobody");
+}
+
+#[test]
+fn broken_entries_of_accounts_and_permission_sets_keep_theirs() {
+    let sso = |name: &str| {
+        format!("- sso: {{permissionSetName: {name}, accountID: '{ACCOUNT}'}}\n  username: {name}\n")
+    };
+    let (before, _) = load(&[("mapRoles", &sso("Admin")), ("mapAccounts", "['000000000012']")]);
+    let broken = sso("Admin").replace("username: Admin", "username: [x]");
+    let edit = data(&[("mapRoles", &broken), ("mapAccounts", "[{id: '000000000012'}, 7]")]);
+    let (after, diagnostics) = Snapshot::update(Some(&before), &edit);
+    assert_eq!(diagnostics.len(), 3, "{diagnostics:#?}");
+    assert_eq!(who(&after, &role("AWSReservedSSO_Admin_0123456789abcdef")), "Admin");
+    assert_eq!(who(&after, &identity("iam::000000000012:root")), "account");
+}
