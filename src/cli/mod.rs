@@ -3,6 +3,7 @@
 mod config;
 mod crd;
 mod init;
+mod mfa;
 mod server;
 mod sts_options;
 mod token;
@@ -11,11 +12,13 @@ mod version;
 
 use std::process::ExitCode;
 
+use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    config::FeatureGates,
+    config::{self as configuration, FeatureGates},
     telemetry::{self, LogFormat, Verbosity},
+    token::ClusterId,
 };
 
 /// An IAM authenticator for Kubernetes: kube-apiserver asks it who a bearer token is, AWS STS vouches for the
@@ -69,6 +72,24 @@ struct Global {
     /// Feature gates: ConfiguredInitDirectories, and those of today that need no gate here
     #[arg(long, value_name = "NAME=BOOL,…", default_value = "", hide_default_value = true, global = true)]
     feature_gates: FeatureGates,
+}
+
+impl Global {
+    /// The cluster ID of the flag or the environment, else of the configuration file.
+    fn cluster_id(&self) -> anyhow::Result<ClusterId> {
+        let of_file = || {
+            let Some(path) = &self.config else { return Ok(None) };
+            configuration::File::read(path)
+                .context("the configuration cannot be used")
+                .map(|file| file.cluster_id)
+        };
+        let Some(id) = self.cluster_id.clone().map_or_else(of_file, |id| Ok(Some(id)))? else {
+            bail!(
+                "no cluster ID: say which cluster the token is for with -i ID, or by clusterID in the file of -c"
+            )
+        };
+        id.parse().with_context(|| format!("the cluster ID {id:?}"))
+    }
 }
 
 #[derive(Debug, Subcommand)]

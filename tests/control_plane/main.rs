@@ -8,6 +8,7 @@
 
 mod clients;
 mod cluster;
+mod commands;
 mod crd;
 mod edits;
 mod proxies;
