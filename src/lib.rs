@@ -13,7 +13,7 @@
 //! Beside that path, [`source`] watches Kubernetes and files and swaps new indexes in, [`yaml`] reads aws-auth
 //! and the configuration file within bounds, [`config`] makes one validated value of file, flags and
 //! environment, [`server`] puts all of it together, [`telemetry`] logs and counts, [`atomic_file`] writes files
-//! that others read, and [`cli`] has a file for each command.
+//! that others read, [`xml`] reads what AWS answers, and [`cli`] has a file for each command.
 #![forbid(unsafe_code)]
 // Whatever panics takes a review down with it. Tests may; elsewhere each exception says why it cannot happen.
 #![cfg_attr(
@@ -43,4 +43,5 @@ pub mod sts;
 pub mod telemetry;
 pub mod token;
 pub mod webhook;
+pub mod xml;
 pub mod yaml;
