@@ -8,7 +8,8 @@
 //! 3. [`token`] parses it, a presigned STS GetCallerIdentity URL, into a typed request;
 //! 4. [`sts`] knows STS's endpoints and sends that request;
 //! 5. [`identity`] reads the ARN that comes back into a principal;
-//! 6. [`mapping`] looks the principal up in an index in memory, and renders username and groups.
+//! 6. [`mapping`] looks the principal up in an index in memory, and renders username and groups; where those name
+//!    the caller's instance, [`ec2`] knows its private DNS name.
 //!
 //! Beside that path, [`source`] watches Kubernetes and files and swaps new indexes in, [`yaml`] reads aws-auth
 //! and the configuration file within bounds, [`config`] makes one validated value of file, flags and
@@ -34,6 +35,7 @@ pub mod atomic_file;
 pub mod authenticator;
 pub mod cli;
 pub mod config;
+pub mod ec2;
 pub mod identity;
 pub mod mapping;
 pub mod outcome;

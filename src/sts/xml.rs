@@ -34,8 +34,7 @@ pub struct ErrorBody {
 /// See [`XmlError`].
 pub fn caller_identity(body: &str) -> Result<CallerIdentity, XmlError> {
     const RESULT: &str = "GetCallerIdentityResponse/GetCallerIdentityResult";
-    let [arn, user_id, account] =
-        fields(
+    let [arn, user_id, account] = fields(
         body,
         MAX_DEPTH,
         [&format!("{RESULT}/Arn"), &format!("{RESULT}/UserId"), &format!("{RESULT}/Account")],
@@ -52,7 +51,8 @@ pub fn caller_identity(body: &str) -> Result<CallerIdentity, XmlError> {
 /// # Errors
 /// See [`XmlError`].
 pub fn error(body: &str) -> Result<ErrorBody, XmlError> {
-    let [code, message] = fields(body, MAX_DEPTH, ["ErrorResponse/Error/Code", "ErrorResponse/Error/Message"])?;
+    let [code, message] =
+        fields(body, MAX_DEPTH, ["ErrorResponse/Error/Code", "ErrorResponse/Error/Message"])?;
     Ok(ErrorBody { code: code.ok_or(XmlError::Missing)?, message: message.unwrap_or_default() })
 }
 
