@@ -1,17 +1,18 @@
 //! An STS emulator that checks `SigV4` for real.
 //!
 //! ```text
-//! program that knows HTTPS_PROXY ──CONNECT──▶ proxy ─┐  STS's host names, port 443; all else: 403
+//! program that knows HTTPS_PROXY ──CONNECT──▶ proxy ─┐  STS's and EC2's host names, port 443; all else: 403
 //! arngate --sts-connect-to ─────────────TLS──────────┴▶ server    a certificate for the name asked for
-//!                                                        │ fault?
+//!                                                        │ whose host? fault?
+//!                                             EC2's ─────┼──▶ crate::ec2
 //!                                                        ▼
-//!                                                     service ▶ sigv4 ▶ canonical    principals, clock
+//!                                                     service ▶ access ▶ sigv4 ▶ canonical    principals, clock
 //!                                                        │
 //!                                                        ▼
 //!                                                     answer      XML or JSON, with STS's own words
 //! ```
 //!
-//! Actions are `GetCallerIdentity` and, without trust policies, `AssumeRole`. Signatures come in a presigned
+//! Actions are `GetCallerIdentity` and `AssumeRole`, of whose trust policies there are conditions on the source. Signatures come in a presigned
 //! query or in the `Authorization` header. A key is known at the endpoints of its own partition alone, the scope
 //! is of the endpoint's region, and the time is the emulator's [`Clock`].
 //!
@@ -27,28 +28,30 @@
 //! # Ok(())
 //! # }
 //! ```
-mod accept;
+pub(crate) mod accept;
+pub(crate) mod access;
 mod answer;
 mod ca;
-mod canonical;
+pub(crate) mod canonical;
 pub mod cli;
 mod clock;
 mod credentials;
 mod emulator;
 mod error;
-mod failure;
+pub(crate) mod failure;
 mod fault;
 mod files;
-mod hosts;
+pub(crate) mod hosts;
 mod log;
 mod principals;
 mod principals_file;
 mod proxy;
-mod query;
+pub(crate) mod query;
 mod resolver;
 mod server;
 mod service;
 mod sigv4;
+mod trust;
 
 pub use ca::Ca;
 pub use clock::Clock;
@@ -59,3 +62,4 @@ pub use fault::{Fault, FaultPlan, Faults, UnknownFault};
 pub use log::Record;
 pub use principals::{KeyStatus, Principal, Principals};
 pub use principals_file::PrincipalsError;
+pub use trust::TrustPolicies;
