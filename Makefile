@@ -30,7 +30,7 @@ control-plane: assets ## A real etcd and kube-apiserver ask arngate
 	cargo test --locked -p arngate-lab --test control_plane
 	cargo test --locked -p arngate --test control_plane -- --nocapture --test-threads 3
 
-assets: ## Build etcd, kube-apiserver, kubectl and the Go client, install the AWS CLI (minutes, once)
+assets: ## Build etcd, kube-apiserver, kubectl and the Go client, install the AWS CLI and moto (minutes, once)
 	lab/control-plane/build
 
 tools: ## The Rust components that the checks need

@@ -64,7 +64,9 @@ impl Client {
 
 async fn load(options: Options, sts: reqwest::Client) -> Result<Aws, Failure> {
     let sdk = aws_config::defaults(BehaviorVersion::latest()).load().await;
-    let region = sdk.region().map(|region| region.as_ref().to_owned()).or(options.region);
+    // An empty variable says nothing.
+    let region = sdk.region().map(|region| region.as_ref().to_owned()).filter(|region| !region.is_empty());
+    let region = region.or(options.region);
     let Some(region) = region else {
         tracing::error!("cannot ask EC2 for instances' names: {}", Failure::Region);
         return Err(Failure::Region);

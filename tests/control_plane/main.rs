@@ -9,6 +9,7 @@
 mod clients;
 mod cluster;
 mod edits;
+mod nodes;
 mod proxies;
 mod rbac;
 mod refusals;
