@@ -89,7 +89,16 @@ async fn an_instance_registers_its_own_node_and_touches_no_other() {
     let others = refused(label(&one, TWO.1).await);
     println!("{}", others.trim());
     refused(plane.kubectl(&one, &["delete", "node", TWO.1]).await.unwrap());
-    refused(plane.kubectl_with_input(&one, &create, &node("ip-10-0-0-3.ec2.internal")).await.unwrap());
+    // The authorizer lets a node make and change nodes; that they are its own, NodeRestriction sees to.
+    let url = format!("/api/v1/nodes/{}", TWO.1);
+    let replace = ["replace", "--raw", &url, "-f", "-"];
+    for output in [
+        plane.kubectl_with_input(&one, &create, &node("ip-10-0-0-3.ec2.internal")).await.unwrap(),
+        plane.kubectl_with_input(&one, &replace, &node(TWO.1)).await.unwrap(),
+    ] {
+        let why = refused(output);
+        assert!(why.contains(&format!("node \"{}\" is not allowed to modify node", ONE.1)), "{why}");
+    }
 
     let admin = plane.admin_kubeconfig().to_owned();
     let nodes = plane.kubectl(&admin, &["get", "nodes", "-o", "name"]).await.unwrap();
