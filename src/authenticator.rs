@@ -1,4 +1,5 @@
-//! The path of one token: parse, have STS verify, read the principal, look it up.
+//! The path of one token: parse, have STS verify, read the principal, look it up; and where what matches names the
+//! caller's instance, look up that one's name.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,14 +7,19 @@ use std::{
 };
 
 use jiff::Timestamp;
+use tokio::time::{Duration, Instant};
 
 use crate::{
-    identity::{AccountId, CallerError, Identity, Partition},
-    mapping::{CurrentChain, Mapped, MappedUser},
+    ec2::{self, InstanceId, ResolveError},
+    identity::{AccountId, CallerError, Identity, Partition, PrincipalKind},
+    mapping::{CurrentChain, Mapped, MappedUser, RenderError},
     outcome::{Denial, Outcome, Unavailability, User},
     sts::{CallerIdentity, Client, Endpoints, NoVerdict, StsError},
     token::{self, PresignedRequest},
 };
+
+/// When there is an outcome, whatever is waited for. kube-apiserver wants to be answered within ten seconds.
+const WITHIN: Duration = Duration::from_millis(9500);
 
 /// Turns a token into an [`Outcome`].
 #[derive(Debug)]
@@ -24,6 +30,8 @@ pub struct Authenticator {
     pub endpoints: Endpoints,
     /// What asks STS.
     pub sts: Client,
+    /// What knows instances' names.
+    pub ec2: ec2::Resolver,
     /// The backends, in their order.
     pub chain: Arc<CurrentChain>,
     /// Accounts whose principals are neither logged nor described to Kubernetes.
@@ -56,6 +64,7 @@ impl Decision {
 impl Authenticator {
     /// Says whose `token` is, at `now`.
     pub async fn authenticate(&self, token: &str, now: Timestamp) -> Decision {
+        let deadline = Instant::now() + WITHIN;
         let request = match token::parse(token, &self.endpoints, now) {
             Ok(request) => request,
             Err(error) => return Decision::without_caller(Outcome::Denied(Denial::Token(error))),
@@ -71,7 +80,7 @@ impl Authenticator {
             }
         };
         let scrubbed = self.scrubbed_accounts.contains(&identity.principal().account());
-        let (outcome, mapped) = self.map(&identity, scrubbed);
+        let (outcome, mapped) = self.map(&identity, scrubbed, deadline).await;
         Decision { outcome, request: Some(request), identity: Some(identity), mapped, scrubbed }
     }
 
@@ -83,23 +92,57 @@ impl Authenticator {
             .map_err(|error| Outcome::Denied(Denial::Caller(error)))
     }
 
-    fn map(&self, identity: &Identity, scrubbed: bool) -> (Outcome, Option<MappedUser>) {
-        match self.chain.get().map(identity) {
+    async fn map(
+        &self,
+        identity: &Identity,
+        scrubbed: bool,
+        deadline: Instant,
+    ) -> (Outcome, Option<MappedUser>) {
+        let mut mapped = self.chain.get().map(identity);
+        if mapped == Mapped::WantsInstanceName
+            && let Some(instance) = instance(identity)
+        {
+            match self.ec2.private_dns_name(instance, deadline).await {
+                // The mappings are looked at anew: what was removed meanwhile counts no more.
+                Ok(name) => mapped = self.chain.get().map_instance(identity, Some(name.as_str())),
+                Err(ResolveError::Unknown) => return (Outcome::Denied(Denial::UnknownInstance), None),
+                Err(ResolveError::Unavailable(failure)) => {
+                    return (Outcome::Unavailable(Unavailability::Ec2(failure)), None);
+                }
+            }
+        }
+        match mapped {
             Mapped::Found(mapped) => {
                 (Outcome::Authenticated(user(identity, &mapped, scrubbed)), Some(mapped))
             }
             Mapped::NotMapped => (Outcome::Denied(Denial::NotMapped), None),
             Mapped::NotLoaded(backend) => (Outcome::Unavailable(Unavailability::NotLoaded(backend)), None),
-            Mapped::Failed(error) => {
-                tracing::warn!(
-                    canonical_arn = (!scrubbed).then(|| identity.principal().canonical_arn()),
-                    %error,
-                    "a mapping matches, but cannot be rendered"
-                );
-                (Outcome::Denied(Denial::NotRendered), None)
-            }
+            // Whoever is left here is no instance.
+            Mapped::WantsInstanceName => Self::not_rendered(identity, scrubbed, &RenderError::NoInstanceName),
+            Mapped::Failed(error) => Self::not_rendered(identity, scrubbed, &error),
             Mapped::Reserved(_) => (Outcome::Denied(Denial::Reserved), None),
         }
+    }
+
+    fn not_rendered(
+        identity: &Identity,
+        scrubbed: bool,
+        error: &RenderError,
+    ) -> (Outcome, Option<MappedUser>) {
+        tracing::warn!(
+            canonical_arn = (!scrubbed).then(|| identity.principal().canonical_arn()),
+            %error,
+            "a mapping matches, but cannot be rendered"
+        );
+        (Outcome::Denied(Denial::NotRendered), None)
+    }
+}
+
+/// The instance that a role's session is named after, as EC2 names those of an instance profile's role.
+fn instance(identity: &Identity) -> Option<InstanceId> {
+    match identity.principal().kind() {
+        PrincipalKind::AssumedRole { .. } => identity.session_name().parse().ok(),
+        _ => None,
     }
 }
 

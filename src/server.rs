@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     authenticator::Authenticator,
     config::ServerSettings,
+    ec2,
     mapping::BackendMode,
     source::{BackendError, BackendSettings, Backends, backend_mode_file},
     sts::{Client, ClientError},
@@ -53,7 +54,7 @@ pub enum ServerError {
         /// Why.
         source: io::Error,
     },
-    /// The client for STS.
+    /// The clients for STS and EC2.
     #[error(transparent)]
     Sts(#[from] ClientError),
     /// The backends.
@@ -125,6 +126,7 @@ impl Server {
         let authenticator = Authenticator {
             partition: settings.partition,
             sts: Client::new(&settings.sts, &settings.cluster_id, metrics.clone())?,
+            ec2: ec2::Resolver::start(settings.ec2, metrics.clone())?,
             endpoints: settings.endpoints,
             chain: backends.current(),
             scrubbed_accounts: settings.scrubbed_accounts,

@@ -76,7 +76,9 @@ impl Machine {
         let home = tempfile::tempdir().unwrap();
         write_profiles(&principals, &home);
         let codes: HashSet<String> = codes.iter().map(|code| (*code).to_owned()).collect();
-        emulator.trust().set(ROLE, TrustPolicy { external_id: None, mfa: Some((DEVICE.to_owned(), codes)) });
+        emulator
+            .trust()
+            .set(ROLE, TrustPolicy { mfa: Some((DEVICE.to_owned(), codes)), ..TrustPolicy::default() });
         Self { emulator, home }
     }
 

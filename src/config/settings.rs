@@ -1,12 +1,16 @@
-use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{ConfigError, File, ServerFlags};
 use crate::{
+    ec2,
     identity::{AccountId, Partition},
     mapping::{BackendMode, MatchBy, Severity, Snapshot},
     sts::{ClientOptions, EndpointError, Endpoints},
     token::{ClusterId, ClusterIdError},
 };
+
+/// How long one call on the way to an instance's name may take. A second one fits into the answer's time.
+const EC2_CALL_WITHIN: Duration = Duration::from_secs(4);
 
 /// What `arngate server` runs by: every value checked, every default filled in.
 #[derive(Debug)]
@@ -56,6 +60,8 @@ pub struct ServerSettings {
     pub reserved_prefixes: Vec<(BackendMode, Vec<String>)>,
     /// How STS is reached.
     pub sts: ClientOptions,
+    /// How EC2 is reached, and how often.
+    pub ec2: ec2::Options,
 }
 
 /// Why the settings do not hold.
@@ -76,6 +82,12 @@ pub enum SettingsError {
     /// A region or an extra host.
     #[error("STS's hosts: {0}")]
     Endpoints(#[from] EndpointError),
+    /// A limit that lets nothing through.
+    #[error(
+        "ec2-describeInstances-burst is 0, by which EC2 would never be asked: set it to 1 or more, or \
+         ec2-describeInstances-qps to 0 for no limit"
+    )]
+    Ec2Burst,
     /// A backend twice.
     #[error("backend-mode names {0} twice")]
     BackendTwice(BackendMode),
@@ -128,6 +140,19 @@ impl ServerSettings {
             }
             _ => {}
         }
+        let rate = ec2::Rate::new(
+            flags.ec2_qps.or(file.ec2_qps).unwrap_or(ec2::Rate::DEFAULT_PER_SECOND),
+            flags.ec2_burst.or(file.ec2_burst).unwrap_or(ec2::Rate::DEFAULT_BURST),
+        )
+        .ok_or(SettingsError::Ec2Burst)?;
+        let sts = ClientOptions {
+            connect_to: flags.sts_connect_to.clone().or(file.sts_connect_to),
+            ca_bundle: flags.ca_bundle().cloned().or(file.sts_ca_bundle),
+            total_timeout: flags
+                .sts_timeout
+                .map_or(ClientOptions::default().total_timeout, Duration::from_secs),
+            ..ClientOptions::default()
+        };
         let (mounted, diagnostics) = Snapshot::from_nodes(
             file.map_roles.as_ref(),
             file.map_users.as_ref(),
@@ -144,7 +169,7 @@ impl ServerSettings {
             cluster_id,
             partition,
             endpoints: Endpoints::new(partition, region.as_deref(), &file.sts_extra_hosts)?,
-            region,
+            region: region.clone(),
             address: flags.address.or(file.address).unwrap_or(IpAddr::from([127, 0, 0, 1])),
             port: flags.port.or(file.port).unwrap_or(21362),
             health_port: flags.health_port.or(file.health_port).unwrap_or(21363),
@@ -177,14 +202,19 @@ impl ServerSettings {
             audiences: pick(&flags.audiences, file.audiences, Vec::new),
             scrubbed_accounts: file.scrubbed_accounts.into_iter().collect(),
             reserved_prefixes: file.reserved_prefixes,
-            sts: ClientOptions {
-                connect_to: flags.sts_connect_to.clone().or(file.sts_connect_to),
-                ca_bundle: flags.sts_ca_bundle.clone().or(file.sts_ca_bundle),
-                total_timeout: flags
-                    .sts_timeout
-                    .map_or(ClientOptions::default().total_timeout, std::time::Duration::from_secs),
-                ..ClientOptions::default()
+            ec2: ec2::Options {
+                role: file.ec2_role,
+                source: file.source_arn,
+                region,
+                rate,
+                ec2: ClientOptions {
+                    connect_to: flags.ec2_connect_to.clone().or(file.ec2_connect_to),
+                    total_timeout: EC2_CALL_WITHIN,
+                    ..sts.clone()
+                },
+                sts: ClientOptions { total_timeout: EC2_CALL_WITHIN, ..sts.clone() },
             },
+            sts,
         })
     }
 }
@@ -235,6 +265,7 @@ mod tests {
         assert_eq!(settings.generate_kubeconfig, Path::new(kubeconfig));
         assert_eq!(settings.backend_modes, [BackendMode::MountedFile]);
         assert!(!settings.kubeconfig_pregenerated && settings.audiences.is_empty());
+        assert_eq!((settings.ec2.rate.per_second(), settings.ec2.rate.burst()), (15, 5));
     }
 
     #[test]
@@ -265,6 +296,8 @@ mod tests {
             error("clusterID: c\nserver: {backendMode: [DynamicFile]}"),
             SettingsError::NoDynamicFile
         ));
+        let none = "clusterID: c\nserver: {ec2DescribeInstancesBurst: 0}";
+        assert!(matches!(error(none), SettingsError::Ec2Burst));
         let alone = "clusterID: c\nserver: {dynamicfilepath: /x}";
         assert!(matches!(error(alone), SettingsError::NoDynamicFileBackend));
         let later = "clusterID: c\nserver: {dynamicfilepath: /x, dynamicBackendModePath: /y}";

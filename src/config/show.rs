@@ -77,8 +77,13 @@ pub fn show(file: File, cluster_id: Option<&str>, flags: &ServerFlags) -> Result
         ("server.audiences", source(!flags.audiences.is_empty(), !file.audiences.is_empty()), |s| list(&s.audiences)),
         ("server.scrubbedAccounts", source(false, !file.scrubbed_accounts.is_empty()), |s| list(&s.scrubbed_accounts)),
         ("server.stsConnectTo", source(flags.sts_connect_to.is_some(), file.sts_connect_to.is_some()), |s| text(s.sts.connect_to.as_ref())),
-        ("server.stsCABundle", path(&flags.sts_ca_bundle, &file.sts_ca_bundle), |s| text(s.sts.ca_bundle.as_ref().map(|path| path.display()))),
+        ("server.stsCABundle", path(&flags.ca_bundle().cloned(), &file.sts_ca_bundle), |s| text(s.sts.ca_bundle.as_ref().map(|path| path.display()))),
         ("--sts-timeout", source(flags.sts_timeout.is_some(), false), |s| s.sts.total_timeout.as_secs().to_string()),
+        ("server.ec2DescribeInstancesRoleARN", source(false, file.ec2_role.is_some()), |s| text(s.ec2.role.as_ref())),
+        ("server.sourceARN", source(false, file.source_arn.is_some()), |s| text(s.ec2.source.as_ref())),
+        ("server.ec2DescribeInstancesQps", source(flags.ec2_qps.is_some(), file.ec2_qps.is_some()), |s| s.ec2.rate.per_second().to_string()),
+        ("server.ec2DescribeInstancesBurst", source(flags.ec2_burst.is_some(), file.ec2_burst.is_some()), |s| s.ec2.rate.burst().to_string()),
+        ("server.ec2ConnectTo", source(flags.ec2_connect_to.is_some(), file.ec2_connect_to.is_some()), |s| text(s.ec2.ec2.connect_to.as_ref())),
         ("server.mapRoles, mapUsers, mapAccounts", source(false, mappings), |s| format!("{} mapped", s.mounted.index().len())),
     ];
     let settings = ServerSettings::new(file, cluster_id, flags)?;

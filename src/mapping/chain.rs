@@ -147,6 +147,8 @@ pub enum Mapped {
     NotMapped,
     /// This backend has not loaded yet, and none before it maps the identity: there is no verdict.
     NotLoaded(BackendMode),
+    /// What matches names the caller's instance, whose private DNS name was not given.
+    WantsInstanceName,
     /// What matches cannot be rendered.
     Failed(RenderError),
     /// What matches gives a username that is reserved from this backend.
@@ -181,6 +183,12 @@ impl Chain {
     /// Who `identity` is. Within a backend, entries come before accounts; the first backend that matches wins.
     #[must_use]
     pub fn map(&self, identity: &Identity) -> Mapped {
+        self.map_instance(identity, None)
+    }
+
+    /// Who `identity` is, whose instance has the private DNS name `instance_name`.
+    #[must_use]
+    pub fn map_instance(&self, identity: &Identity, instance_name: Option<&str>) -> Mapped {
         for backend in &self.0 {
             let snapshot = backend.slot.load();
             let Some(snapshot) = snapshot.as_ref() else {
@@ -190,7 +198,7 @@ impl Chain {
                 continue;
             };
             let (rendered, origin) = match found {
-                Match::Entry(mapping) => (mapping.render(identity), &mapping.origin),
+                Match::Entry(mapping) => (mapping.render(identity, instance_name), &mapping.origin),
                 Match::Account(origin) => (Ok((identity.principal().canonical_arn(), Vec::new())), origin),
             };
             return match rendered {
@@ -204,6 +212,7 @@ impl Chain {
                     let origin = origin.clone();
                     Mapped::Found(MappedUser { username, groups, backend: backend.mode, origin })
                 }
+                Err(RenderError::NoInstanceName) => Mapped::WantsInstanceName,
                 Err(error) => Mapped::Failed(error),
             };
         }
@@ -294,6 +303,26 @@ mod tests {
         assert_eq!(chain.map(&identity(CAROL)), Mapped::Reserved(BackendMode::MountedFile), "by its account");
         let dora = "arn:aws:iam::111122223333:user/dora";
         assert_eq!(username(&chain.map(&identity(dora))), dora);
+    }
+
+    #[test]
+    fn an_entry_that_names_the_instance_wants_its_name_and_is_held_to_the_reserved_ones() {
+        let (backend, source) = BackendMode::MountedFile.backend();
+        let chain = Chain::new(vec![backend.reserving(&["node:ip-10-0-0-1".to_owned()])]);
+        let entry = |groups| {
+            let role = "arn:aws:iam::111122223333:role/R";
+            format!("[{{rolearn: {role}, username: 'node:{{{{EC2PrivateDNSName}}}}', groups: [{groups}]}}]")
+        };
+        source.publish(snapshot("mapRoles", &entry("'in:{{EC2PrivateDNSName}}'")));
+        let role = identity("arn:aws:sts::111122223333:assumed-role/R/s");
+        assert_eq!(chain.map(&role), Mapped::WantsInstanceName);
+        let Mapped::Found(user) = chain.map_instance(&role, Some("ip-10-0-0-2")) else { panic!("not found") };
+        assert_eq!(
+            (user.username.as_str(), user.groups),
+            ("node:ip-10-0-0-2", vec!["in:ip-10-0-0-2".to_owned()])
+        );
+        let reserved = chain.map_instance(&role, Some("ip-10-0-0-1.ec2.internal"));
+        assert_eq!(reserved, Mapped::Reserved(BackendMode::MountedFile));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod client;
 mod connect_to;
 pub mod endpoint;
 mod error;
+pub(crate) mod http;
 mod regions;
 mod trust;
 pub mod xml;

@@ -6,6 +6,7 @@ use prometheus::{
 };
 
 use crate::{
+    ec2::{self, Lookup},
     mapping::BackendMode,
     outcome::Outcome,
     sts::{NoVerdict, StsError},
@@ -27,6 +28,10 @@ pub struct Metrics {
     watch_failures: IntCounter,
     crd_watch_failures: IntCounter,
     crd_status_writes: IntCounterVec,
+    ec2_calls: IntCounter,
+    ec2_failures: IntCounterVec,
+    ec2_lookups: IntCounterVec,
+    ec2_names: IntGauge,
     dynamic_file_failures: IntCounter,
     dynamic_latency: HistogramVec,
     dynamic_file_enabled: IntGauge,
@@ -114,6 +119,11 @@ impl Metrics {
             "Times that a file of mappings or of backends could not be read or watched.",
         ))?;
         registry.register(Box::new(dynamic_file_failures.clone()))?;
+        let ec2_calls = IntCounter::with_opts(opts(
+            "ec2_describe_instances_calls_total",
+            "Calls of ec2:DescribeInstances, repetitions included.",
+        ))?;
+        registry.register(Box::new(ec2_calls.clone()))?;
         let dynamic_latency = HistogramVec::new(
             HistogramOpts::from(opts(
                 "dynamic_e2e_latency_seconds",
@@ -163,6 +173,18 @@ impl Metrics {
                 &["StsRegion"],
             )?,
             sts_latency: histograms("sts_latency_seconds", "Time that STS calls took.", &["StsRegion"])?,
+            ec2_failures: counters(
+                "ec2_describe_instances_failures_total",
+                "Calls of ec2:DescribeInstances without an answer, by reason.",
+                &["reason"],
+            )?,
+            ec2_lookups: counters(
+                "ec2_name_lookups_total",
+                "Look-ups of instances' private DNS names, by how they were met.",
+                &["result"],
+            )?,
+            ec2_names: gauge("ec2_names", "Instances' private DNS names remembered.")?,
+            ec2_calls,
             backend_loaded: gauges(
                 "backend_loaded",
                 "1 once the backend has loaded its mappings, 0 before.",
@@ -224,6 +246,26 @@ impl Metrics {
             }
             _ => {}
         }
+    }
+
+    /// Counts a call of DescribeInstances.
+    pub fn ec2_call(&self) {
+        self.ec2_calls.inc();
+    }
+
+    /// Counts a call of DescribeInstances that told nothing, or that was not made.
+    pub fn ec2_failure(&self, failure: ec2::Failure) {
+        self.ec2_failures.with_label_values(&[failure.label()]).inc();
+    }
+
+    /// Counts a look-up of an instance's name.
+    pub(crate) fn ec2_lookup(&self, lookup: Lookup) {
+        self.ec2_lookups.with_label_values(&[lookup.label()]).inc();
+    }
+
+    /// Shows how many instances' names are remembered.
+    pub fn ec2_names(&self, names: usize) {
+        self.ec2_names.set(i64::try_from(names).unwrap_or(i64::MAX));
     }
 
     /// Counts a failed list or watch of aws-auth.
@@ -315,6 +357,9 @@ mod tests {
         metrics.dynamic_latency("DynamicFile", Duration::ZERO);
         metrics.crd_watch_failure();
         metrics.crd_status_write(StatusWrite::Written);
+        metrics.ec2_failure(ec2::Failure::ServerError(503));
+        metrics.ec2_lookup(Lookup::KnownUnknown);
+        metrics.ec2_names(7);
         metrics.backend_waiting(BackendMode::EksConfigMap);
         metrics.backend_loaded(BackendMode::EksConfigMap, 3, 2, 1);
         let text = String::from_utf8(metrics.render().unwrap().0).unwrap();
@@ -324,6 +369,9 @@ mod tests {
             r#"aws_iam_authenticator_dynamic_e2e_latency_seconds_count{type="DynamicFile"} 1"#,
             "aws_iam_authenticator_crd_watch_failures_total 1",
             r#"aws_iam_authenticator_crd_status_writes_total{result="written"} 1"#,
+            r#"aws_iam_authenticator_ec2_describe_instances_failures_total{reason="ec2_server_error"} 1"#,
+            r#"aws_iam_authenticator_ec2_name_lookups_total{result="known_unknown"} 1"#,
+            "aws_iam_authenticator_ec2_names 7",
             r#"aws_iam_authenticator_backend_loaded{backend="EKSConfigMap"} 1"#,
             r#"aws_iam_authenticator_mappings{backend="EKSConfigMap"} 3"#,
             r#"aws_iam_authenticator_mapping_diagnostics{backend="EKSConfigMap",severity="error"} 2"#,
@@ -341,6 +389,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.decision(&Outcome::Denied(crate::outcome::Denial::NotMapped), Duration::from_millis(3));
         metrics.sts_response("us-east-1", 403);
+        metrics.ec2_call();
         metrics.sts_call::<()>("us-east-1", Duration::ZERO, &Err(NoVerdict::Throttled.into()));
         metrics.sts_call::<()>("us-east-1", Duration::ZERO, &Err(NoVerdict::Connect.into()));
         let text = String::from_utf8(metrics.render().unwrap().0).unwrap();
@@ -350,6 +399,7 @@ mod tests {
             r#"aws_iam_authenticator_sts_throttling_total{StsRegion="us-east-1"} 1"#,
             r#"aws_iam_authenticator_sts_connection_failures_total{StsRegion="us-east-1"} 1"#,
             "aws_iam_authenticator_configmap_watch_failures_total 0",
+            "aws_iam_authenticator_ec2_describe_instances_calls_total 1",
             r#"aws_iam_authenticator_decisions_total{outcome="denied",reason="not_mapped"} 1"#,
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");

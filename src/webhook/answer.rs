@@ -48,7 +48,9 @@ pub fn review(version: ApiVersion, audiences: Vec<String>, outcome: &Outcome) ->
         Outcome::Unavailable(unavailability) => {
             let code = match unavailability {
                 Unavailability::Sts(NoVerdict::Throttled) => StatusCode::TOO_MANY_REQUESTS,
-                Unavailability::Sts(_) | Unavailability::NotLoaded(_) => StatusCode::SERVICE_UNAVAILABLE,
+                Unavailability::Sts(_) | Unavailability::Ec2(_) | Unavailability::NotLoaded(_) => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
             };
             return try_again(code, unavailability.to_string());
         }
@@ -172,6 +174,7 @@ mod tests {
         for (unavailability, code, reason) in [
             (Unavailability::Sts(NoVerdict::Throttled), 429, "TooManyRequests"),
             (Unavailability::Sts(NoVerdict::Timeout), 503, "ServiceUnavailable"),
+            (Unavailability::Ec2(crate::ec2::Failure::Throttled), 503, "ServiceUnavailable"),
             (Unavailability::NotLoaded(BackendMode::EksConfigMap), 503, "ServiceUnavailable"),
         ] {
             let answer = review(ApiVersion::V1, vec![], &Outcome::Unavailable(unavailability));

@@ -11,6 +11,7 @@ mod cluster;
 mod commands;
 mod crd;
 mod edits;
+mod nodes;
 mod proxies;
 mod rbac;
 mod refusals;
