@@ -121,6 +121,7 @@ impl Server {
             dynamic_file: settings.dynamic_file,
             dynamic_file_matches: settings.dynamic_file_matches,
             reserved_prefixes: settings.reserved_prefixes,
+            permission_sets: settings.permission_sets,
         };
         let backends = Backends::start(backends, metrics.clone(), &settings.backend_modes).await?;
         let authenticator = Authenticator {

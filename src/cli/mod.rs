@@ -69,7 +69,8 @@ struct Global {
         global = true
     )]
     log_verbosity: Verbosity,
-    /// Feature gates: ConfiguredInitDirectories, and those of today that need no gate here
+    /// Feature gates: ConfiguredInitDirectories, SSORoleMatch (on unless it says false), and IAMIdentityMappingCRD, which
+    /// needs no gate here
     #[arg(long, value_name = "NAME=BOOL,…", default_value = "", hide_default_value = true, global = true)]
     feature_gates: FeatureGates,
 }

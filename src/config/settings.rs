@@ -58,6 +58,8 @@ pub struct ServerSettings {
     pub scrubbed_accounts: BTreeSet<AccountId>,
     /// Beginnings of usernames that a backend may not give.
     pub reserved_prefixes: Vec<(BackendMode, Vec<String>)>,
+    /// Permission sets match; the gate SSORoleMatch switches them off.
+    pub permission_sets: bool,
     /// How STS is reached.
     pub sts: ClientOptions,
     /// How EC2 is reached, and how often.
@@ -202,6 +204,7 @@ impl ServerSettings {
             audiences: pick(&flags.audiences, file.audiences, Vec::new),
             scrubbed_accounts: file.scrubbed_accounts.into_iter().collect(),
             reserved_prefixes: file.reserved_prefixes,
+            permission_sets: true,
             ec2: ec2::Options {
                 role: file.ec2_role,
                 source: file.source_arn,

@@ -41,7 +41,10 @@ impl BackendMode {
     #[must_use]
     pub fn backend(self) -> (Backend, Publisher) {
         let slot = Arc::new(ArcSwapOption::empty());
-        (Backend { mode: self, slot: Arc::clone(&slot), reserved: Box::default() }, Publisher(slot))
+        (
+            Backend { mode: self, slot: Arc::clone(&slot), reserved: Box::default(), permission_sets: true },
+            Publisher(slot),
+        )
     }
 }
 
@@ -75,6 +78,8 @@ pub struct Backend {
     slot: Slot,
     /// Beginnings of usernames that it may not give; none is empty.
     reserved: Box<[Box<str>]>,
+    /// Whether its permission sets match anybody.
+    permission_sets: bool,
 }
 
 impl Backend {
@@ -97,6 +102,12 @@ impl Backend {
         let reserved =
             prefixes.iter().filter(|prefix| !prefix.is_empty()).map(|prefix| prefix.as_str().into());
         Self { reserved: reserved.collect(), ..self }
+    }
+
+    /// The same backend, whose permission sets match somebody or not.
+    #[must_use]
+    pub fn matching_permission_sets(self, permission_sets: bool) -> Self {
+        Self { permission_sets, ..self }
     }
 }
 
@@ -194,7 +205,12 @@ impl Chain {
             let Some(snapshot) = snapshot.as_ref() else {
                 return Mapped::NotLoaded(backend.mode);
             };
-            let Some(found) = snapshot.index().look_up(identity) else {
+            let found = if backend.permission_sets {
+                snapshot.index().look_up(identity)
+            } else {
+                snapshot.index().look_up_without_permission_sets(identity)
+            };
+            let Some(found) = found else {
                 continue;
             };
             let (rendered, origin) = match found {
@@ -323,6 +339,21 @@ mod tests {
         );
         let reserved = chain.map_instance(&role, Some("ip-10-0-0-1.ec2.internal"));
         assert_eq!(reserved, Mapped::Reserved(BackendMode::MountedFile));
+    }
+
+    #[test]
+    fn permission_sets_match_unless_they_are_switched_off() {
+        let role = identity("arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Ops_0123456789abcdef/s");
+        for on in [true, false] {
+            let (backend, source) = BackendMode::MountedFile.backend();
+            let chain = Chain::new(vec![backend.matching_permission_sets(on)]);
+            let entry = "[{sso: {permissionSetName: Ops, accountID: '111122223333'}, username: ops}]";
+            source.publish(snapshot("mapRoles", entry));
+            match chain.map(&role) {
+                Mapped::Found(user) => assert!(on && user.username == "ops"),
+                other => assert!(!on && other == Mapped::NotMapped, "{other:?}"),
+            }
+        }
     }
 
     #[test]

@@ -50,9 +50,19 @@ impl Index {
     /// Who `identity` is here: roles before users before accounts, as today.
     #[must_use]
     pub fn look_up(&self, identity: &Identity) -> Option<Match<'_>> {
+        self.find(identity, PermissionSet::of(identity.principal()).as_ref())
+    }
+
+    /// The same, with permission sets matching nobody.
+    #[must_use]
+    pub fn look_up_without_permission_sets(&self, identity: &Identity) -> Option<Match<'_>> {
+        self.find(identity, None)
+    }
+
+    fn find(&self, identity: &Identity, set: Option<&PermissionSet>) -> Option<Match<'_>> {
         let principal = identity.principal();
         let key = principal.match_key();
-        let set = || PermissionSet::of(principal).and_then(|set| self.permission_sets.get(&set));
+        let set = || set.and_then(|set| self.permission_sets.get(set));
         let admitted = |mapping: &&Arc<Mapping>| mapping.admits(identity);
         self.roles
             .get(&key)

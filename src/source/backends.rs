@@ -29,6 +29,8 @@ pub struct BackendSettings {
     pub dynamic_file_matches: MatchBy,
     /// Beginnings of usernames that a backend may not give.
     pub reserved_prefixes: Vec<(BackendMode, Vec<String>)>,
+    /// Permission sets match somebody.
+    pub permission_sets: bool,
 }
 
 /// Why there cannot be these backends.
@@ -165,7 +167,8 @@ impl Backends {
         };
         let reserved = self.settings.reserved_prefixes.iter().filter(|(reserving, _)| *reserving == mode);
         let reserved: Vec<String> = reserved.flat_map(|(_, prefixes)| prefixes.clone()).collect();
-        Ok(Running { backend: backend.reserving(&reserved), _source: source.map(AbortOnDropHandle::new) })
+        let backend = backend.reserving(&reserved).matching_permission_sets(self.settings.permission_sets);
+        Ok(Running { backend, _source: source.map(AbortOnDropHandle::new) })
     }
 
     async fn client(&self) -> Result<kube::Client, KubernetesError> {
