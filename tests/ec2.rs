@@ -329,11 +329,36 @@ async fn ec2_is_reached_by_the_proxy_variables_and_another_endpoint_by_the_aws_c
     let server = with(Setup::without_sts(NODES), &[("HTTPS_PROXY", &proxy), ("AWS_CA_BUNDLE", ca)]).start();
     server.review(&node).await.user();
     assert_eq!(calls(&emulator)[0].host, "ec2.eu-west-1.amazonaws.com");
+    // An empty one says nothing.
+    let file = format!("  stsCABundle: {ca}\n{NODES}");
+    let server = with(Setup::without_sts(&file), &[("HTTPS_PROXY", &proxy), ("AWS_CA_BUNDLE", "")]).start();
+    server.review(&node).await.user();
 
     let url = format!("https://{}", emulator.address());
     let server = with(Setup::new(&emulator, NODES), &[("AWS_ENDPOINT_URL_EC2", &url)]).start();
     server.review(&node).await.user();
-    assert_eq!(calls(&emulator)[1].host, emulator.address().to_string());
+    assert_eq!(calls(&emulator)[2].host, emulator.address().to_string());
+}
+
+#[tokio::test]
+async fn a_name_is_held_to_the_reserved_ones_and_a_scrubbed_accounts_is_told_with_nothing_beside_it() {
+    let (emulator, principals) = emulator().await;
+    for number in [1, 2] {
+        emulator.instances().add(&id(number), &name(number));
+    }
+    let server = format!(
+        "  scrubbedAccounts: ['{ACCOUNT}']\n  reservedPrefixConfig:\n  - backendMode: MountedFile\n    \
+         usernamePrefixReserveList: ['system:node:ip-10-0-0-1.']\n"
+    );
+    let server = setup(&emulator, &server).start();
+    server.review(&node(&principals, &id(1))).await.assert_passing_denial();
+    assert_eq!(last_reason(&server), "username_reserved");
+    let answer = server.review(&node(&principals, &id(2))).await;
+    let (user, username) = (answer.user(), format!("system:node:{}", name(2)));
+    assert_eq!(user["username"], username);
+    assert_eq!(user["uid"], format!("aws-iam-authenticator:administrative:{username}"));
+    assert_eq!(user.get("extra"), None);
+    assert!(!server.log_text().contains(ACCOUNT), "{}", server.log_text());
 }
 
 #[tokio::test]

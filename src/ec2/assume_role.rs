@@ -147,8 +147,8 @@ mod tests {
         let session = credentials(ANSWER).unwrap();
         assert_eq!((session.access_key_id(), session.session_token()), ("ASIAEXAMPLE", Some("token")));
         assert_eq!(session.secret_access_key(), "secret");
-        let end = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_768_478_400);
-        assert_eq!(session.expiry(), Some(end));
+        let end: Timestamp = "2026-01-15T12:00:00Z".parse().unwrap();
+        assert_eq!(session.expiry(), Some(end.into()));
     }
 
     #[test]

@@ -279,7 +279,7 @@ pub(super) mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_deadline_ends_it() {
         let begin = Instant::now();
-        let (answers, calls) = ask(Ec2 { takes: Duration::from_secs(60), ..knows(0..1) }, [0]).await;
+        let (answers, calls) = ask(Ec2 { takes: Duration::from_mins(1), ..knows(0..1) }, [0]).await;
         assert_eq!((answers.into_values().next(), calls.len()), (Some(failed(Failure::Timeout)), 1));
         assert_eq!(begin.elapsed().as_secs(), 8);
     }

@@ -158,8 +158,8 @@ fn named(message: &str) -> Vec<InstanceId> {
 mod tests {
     use super::*;
 
-    fn body(code: &str, message: &str) -> Result<ErrorBody, XmlError> {
-        Ok(ErrorBody { code: code.to_owned(), message: message.to_owned() })
+    fn body(code: &str, message: &str) -> ErrorBody {
+        ErrorBody { code: code.to_owned(), message: message.to_owned() }
     }
 
     #[test]
@@ -175,7 +175,7 @@ mod tests {
             (401, "AuthFailure", Failure::Refused),
             (302, "Anything", Failure::UnexpectedStatus(302)),
         ] {
-            assert_eq!(classify(status, body(code, "")), CallError::Failed(failure), "{status} {code}");
+            assert_eq!(classify(status, Ok(body(code, ""))), CallError::Failed(failure), "{status} {code}");
         }
         for (status, failure) in [
             (502, Failure::ServerError(502)),
@@ -207,7 +207,7 @@ mod tests {
             ),
             ("InvalidInstanceID.NotFound", "Nothing is said of i-abc or xi-00000001", &[]),
         ] {
-            assert_eq!(classify(400, body(code, message)), CallError::Bad(ids(bad)), "{message}");
+            assert_eq!(classify(400, Ok(body(code, message))), CallError::Bad(ids(bad)), "{message}");
         }
     }
 }

@@ -100,8 +100,6 @@ impl Call<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::ec2::endpoint::Service;
 
@@ -122,7 +120,7 @@ mod tests {
     #[test]
     fn headers_and_the_session_token_are_signed() {
         let credentials = Credentials::new("AKIDEXAMPLE", "secret", Some("session".to_owned()), None, "test");
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_768_478_400);
+        let now = "2026-01-15T12:00:00Z".parse::<jiff::Timestamp>().unwrap().into();
         let endpoint = endpoint("https://ec2.us-east-1.amazonaws.com/");
         let request = call("a+b&c=d/ é").sign(&endpoint, &credentials, now).unwrap();
         let header = |name| request.headers()[name].to_str().unwrap();

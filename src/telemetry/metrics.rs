@@ -1,12 +1,14 @@
+mod ec2;
+
 use std::time::Duration;
 
+use self::ec2::Ec2Metrics;
 use prometheus::{
     CounterVec, Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
 
 use crate::{
-    ec2::{self, Lookup},
     mapping::BackendMode,
     outcome::Outcome,
     sts::{NoVerdict, StsError},
@@ -28,10 +30,7 @@ pub struct Metrics {
     watch_failures: IntCounter,
     crd_watch_failures: IntCounter,
     crd_status_writes: IntCounterVec,
-    ec2_calls: IntCounter,
-    ec2_failures: IntCounterVec,
-    ec2_lookups: IntCounterVec,
-    ec2_names: IntGauge,
+    ec2: Ec2Metrics,
     dynamic_file_failures: IntCounter,
     dynamic_latency: HistogramVec,
     dynamic_file_enabled: IntGauge,
@@ -119,11 +118,6 @@ impl Metrics {
             "Times that a file of mappings or of backends could not be read or watched.",
         ))?;
         registry.register(Box::new(dynamic_file_failures.clone()))?;
-        let ec2_calls = IntCounter::with_opts(opts(
-            "ec2_describe_instances_calls_total",
-            "Calls of ec2:DescribeInstances, repetitions included.",
-        ))?;
-        registry.register(Box::new(ec2_calls.clone()))?;
         let dynamic_latency = HistogramVec::new(
             HistogramOpts::from(opts(
                 "dynamic_e2e_latency_seconds",
@@ -138,12 +132,7 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
-        let build = CounterVec::new(
-            opts("build_info", "1, with the program's name and version."),
-            &["program", "version"],
-        )?;
-        registry.register(Box::new(build.clone()))?;
-        build.with_label_values(&["arngate", env!("CARGO_PKG_VERSION")]).inc();
+        registry.register(Box::new(build_info()?))?;
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
@@ -173,18 +162,7 @@ impl Metrics {
                 &["StsRegion"],
             )?,
             sts_latency: histograms("sts_latency_seconds", "Time that STS calls took.", &["StsRegion"])?,
-            ec2_failures: counters(
-                "ec2_describe_instances_failures_total",
-                "Calls of ec2:DescribeInstances without an answer, by reason.",
-                &["reason"],
-            )?,
-            ec2_lookups: counters(
-                "ec2_name_lookups_total",
-                "Look-ups of instances' private DNS names, by how they were met.",
-                &["result"],
-            )?,
-            ec2_names: gauge("ec2_names", "Instances' private DNS names remembered.")?,
-            ec2_calls,
+            ec2: Ec2Metrics::register(&registry)?,
             backend_loaded: gauges(
                 "backend_loaded",
                 "1 once the backend has loaded its mappings, 0 before.",
@@ -246,26 +224,6 @@ impl Metrics {
             }
             _ => {}
         }
-    }
-
-    /// Counts a call of DescribeInstances.
-    pub fn ec2_call(&self) {
-        self.ec2_calls.inc();
-    }
-
-    /// Counts a call of DescribeInstances that told nothing, or that was not made.
-    pub fn ec2_failure(&self, failure: ec2::Failure) {
-        self.ec2_failures.with_label_values(&[failure.label()]).inc();
-    }
-
-    /// Counts a look-up of an instance's name.
-    pub(crate) fn ec2_lookup(&self, lookup: Lookup) {
-        self.ec2_lookups.with_label_values(&[lookup.label()]).inc();
-    }
-
-    /// Shows how many instances' names are remembered.
-    pub fn ec2_names(&self, names: usize) {
-        self.ec2_names.set(i64::try_from(names).unwrap_or(i64::MAX));
     }
 
     /// Counts a failed list or watch of aws-auth.
@@ -339,6 +297,13 @@ impl Metrics {
     }
 }
 
+fn build_info() -> Result<CounterVec, prometheus::Error> {
+    let opts = Opts::new("build_info", "1, with the program's name and version.").namespace(NAMESPACE);
+    let build = CounterVec::new(opts, &["program", "version"])?;
+    build.with_label_values(&["arngate", env!("CARGO_PKG_VERSION")]).inc();
+    Ok(build)
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -348,6 +313,7 @@ impl Default for Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ec2::{Failure, Lookup};
 
     /// The library panics where a figure is given more or fewer labels than it was made with.
     #[test]
@@ -357,7 +323,7 @@ mod tests {
         metrics.dynamic_latency("DynamicFile", Duration::ZERO);
         metrics.crd_watch_failure();
         metrics.crd_status_write(StatusWrite::Written);
-        metrics.ec2_failure(ec2::Failure::ServerError(503));
+        metrics.ec2_failure(Failure::ServerError(503));
         metrics.ec2_lookup(Lookup::KnownUnknown);
         metrics.ec2_names(7);
         metrics.backend_waiting(BackendMode::EksConfigMap);
