@@ -1,11 +1,15 @@
 //! The command line: one file a command.
 
+mod add;
+mod cluster;
 mod config;
+mod editing;
 mod init;
 mod mfa;
 mod server;
 mod sts_options;
 mod token;
+mod undo;
 mod verify;
 mod version;
 
@@ -103,6 +107,10 @@ enum Command {
     Token(token::Args),
     /// Have STS verify a token and print whom it vouches for, or why it is refused
     Verify(verify::Args),
+    /// Add a user or a role to aws-auth
+    Add(add::Args),
+    /// Take back arngate's last edit of aws-auth
+    Undo(undo::Args),
     /// Print the version
     Version(version::Args),
 }
@@ -125,6 +133,8 @@ pub fn main() -> ExitCode {
             Command::Server(args) => server::run(&global, *args).await,
             Command::Token(args) => token::run(&global, args).await,
             Command::Verify(args) => verify::run(&global, args).await,
+            Command::Add(args) => add::run(args).await,
+            Command::Undo(args) => undo::run(args).await,
             Command::Config(args) => config::run(&global, args),
             Command::Init(args) => init::run(&global, global.feature_gates, args),
             Command::Version(args) => Ok(version::run(&args)),

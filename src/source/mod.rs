@@ -14,4 +14,4 @@ pub mod watched_file;
 pub use backends::{BackendError, BackendSettings, Backends};
 pub use config_map::ConfigMapSource;
 pub use dynamic_file::DynamicFileSource;
-pub use kubernetes::{KubernetesError, client};
+pub use kubernetes::{KubeconfigChoice, KubernetesError, client, client_of_user};
