@@ -4,7 +4,9 @@ mod add;
 mod cluster;
 mod config;
 mod editing;
+mod identity_mapping;
 mod init;
+mod mapping_file;
 mod mfa;
 mod server;
 mod sts_options;
@@ -109,6 +111,12 @@ enum Command {
     Verify(verify::Args),
     /// Add a user or a role to aws-auth
     Add(add::Args),
+    /// See the entries of aws-auth
+    Get(identity_mapping::GetArgs),
+    /// Add an entry to aws-auth, as eksctl does
+    Create(identity_mapping::CreateArgs),
+    /// Take an entry out of aws-auth, as eksctl does
+    Delete(identity_mapping::DeleteArgs),
     /// Take back arngate's last edit of aws-auth
     Undo(undo::Args),
     /// Print the version
@@ -134,6 +142,9 @@ pub fn main() -> ExitCode {
             Command::Token(args) => token::run(&global, args).await,
             Command::Verify(args) => verify::run(&global, args).await,
             Command::Add(args) => add::run(args).await,
+            Command::Get(args) => identity_mapping::get(args).await,
+            Command::Create(args) => identity_mapping::create(args).await,
+            Command::Delete(args) => identity_mapping::delete(args).await,
             Command::Undo(args) => undo::run(args).await,
             Command::Config(args) => config::run(&global, args),
             Command::Init(args) => init::run(&global, global.feature_gates, args),
