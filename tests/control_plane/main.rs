@@ -9,6 +9,7 @@
 mod clients;
 mod cluster;
 mod commands;
+mod editing;
 mod edits;
 mod proxies;
 mod rbac;
