@@ -1,12 +1,18 @@
 //! The command line: one file a command.
 
+mod add;
+mod cluster;
 mod config;
 mod crd;
+mod editing;
+mod identity_mapping;
 mod init;
+mod mapping_file;
 mod mfa;
 mod server;
 mod sts_options;
 mod token;
+mod undo;
 mod verify;
 mod version;
 
@@ -107,6 +113,16 @@ enum Command {
     Token(token::Args),
     /// Have STS verify a token and print whom it vouches for, or why it is refused
     Verify(verify::Args),
+    /// Add a user or a role to aws-auth
+    Add(add::Args),
+    /// See the entries of aws-auth
+    Get(identity_mapping::GetArgs),
+    /// Add an entry to aws-auth, as eksctl does
+    Create(identity_mapping::CreateArgs),
+    /// Take an entry out of aws-auth, as eksctl does
+    Delete(identity_mapping::DeleteArgs),
+    /// Take back arngate's last edit of aws-auth
+    Undo(undo::Args),
     /// Print the version
     Version(version::Args),
 }
@@ -129,6 +145,11 @@ pub fn main() -> ExitCode {
             Command::Server(args) => server::run(&global, *args).await,
             Command::Token(args) => token::run(&global, args).await,
             Command::Verify(args) => verify::run(&global, args).await,
+            Command::Add(args) => add::run(args).await,
+            Command::Get(args) => identity_mapping::get(args).await,
+            Command::Create(args) => identity_mapping::create(args).await,
+            Command::Delete(args) => identity_mapping::delete(args).await,
+            Command::Undo(args) => undo::run(args).await,
             Command::Config(args) => config::run(&global, args),
             Command::Crd(args) => crd::run(&args),
             Command::Init(args) => init::run(&global, global.feature_gates, args),

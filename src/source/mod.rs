@@ -18,4 +18,4 @@ pub use backends::{BackendError, BackendSettings, Backends};
 pub use config_map::ConfigMapSource;
 pub use crd::CrdSource;
 pub use dynamic_file::DynamicFileSource;
-pub use kubernetes::{KubernetesError, client};
+pub use kubernetes::{KubeconfigChoice, KubernetesError, client, client_of_user};

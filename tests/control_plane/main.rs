@@ -10,6 +10,7 @@ mod clients;
 mod cluster;
 mod commands;
 mod crd;
+mod editing;
 mod edits;
 mod nodes;
 mod proxies;
