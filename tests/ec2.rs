@@ -357,7 +357,7 @@ async fn a_name_is_held_to_the_reserved_ones_and_a_scrubbed_accounts_is_told_wit
     let (user, username) = (answer.user(), format!("system:node:{}", name(2)));
     assert_eq!(user["username"], username);
     assert_eq!(user["uid"], format!("aws-iam-authenticator:administrative:{username}"));
-    assert_eq!(user.get("extra"), None);
+    assert_eq!(user["extra"], serde_json::json!({}));
     assert!(!server.log_text().contains(ACCOUNT), "{}", server.log_text());
 }
 

@@ -107,9 +107,10 @@ mod tests {
 
     #[test]
     fn each_value_has_its_source() {
-        let text =
-            "clusterID: from-file\nserver: {port: 1, healthPort: 2, scrubbedAccounts: ['000000000012']}";
-        let flags = ServerFlags { port: Some(3), ..ServerFlags::default() };
+        let text = "clusterID: from-file\nserver: {port: 1, healthPort: 2, scrubbedAccounts: ['000000000012'], \
+                    ec2DescribeInstancesQps: 1, \
+                    ec2DescribeInstancesRoleARN: 'arn:aws:iam::111122223333:role/Describe'}";
+        let flags = ServerFlags { port: Some(3), ec2_qps: Some(7), ..ServerFlags::default() };
         let shown = show(File::parse(Path::new("f"), text).unwrap(), Some("from-flag"), &flags).unwrap();
         let of = |key: &str| {
             let shown = shown.iter().find(|shown| shown.key == key).unwrap();
@@ -120,5 +121,10 @@ mod tests {
         assert_eq!(of("server.healthPort"), ("2", Source::File));
         assert_eq!(of("server.address"), ("127.0.0.1", Source::Default));
         assert_eq!(of("server.scrubbedAccounts"), ("000000000012", Source::File));
+        assert_eq!(of("server.ec2DescribeInstancesQps"), ("7", Source::Flag));
+        assert_eq!(of("server.ec2DescribeInstancesBurst"), ("5", Source::Default));
+        let role = "arn:aws:iam::111122223333:role/Describe";
+        assert_eq!(of("server.ec2DescribeInstancesRoleARN"), (role, Source::File));
+        assert_eq!(of("server.sourceARN"), ("", Source::Default));
     }
 }

@@ -126,12 +126,12 @@ impl<S: Source> Asker<S> {
                 self.metrics.ec2_failure(Failure::Overloaded);
                 return Err(Failure::Overloaded.into());
             }
-            self.metrics.ec2_call();
             let page = timeout_at(deadline, self.source.page(instances, next_token));
-            let failure = match page.await.unwrap_or(Err(Failure::Timeout.into())) {
-                Err(CallError::Failed(failure)) => failure,
-                other => return other,
-            };
+            let page = page.await.unwrap_or(Err(Failure::Timeout.into()));
+            if !matches!(page, Err(CallError::Failed(Failure::Region | Failure::Credentials))) {
+                self.metrics.ec2_call();
+            }
+            let Err(CallError::Failed(failure)) = page else { return page };
             self.metrics.ec2_failure(failure);
             match pauses.next() {
                 Some(pause) if failure.passes() && Instant::now() + pause < deadline => sleep(pause).await,
