@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use super::{PermissionSet, RenderError, Section, Subject, Template};
 use crate::{identity::Identity, yaml::Position};
 
-/// What an entry of mapRoles or mapUsers gives its subject.
+/// What an entry of mapRoles or mapUsers, or an object, gives its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
     /// The username; the canonical ARN where the entry gives none.

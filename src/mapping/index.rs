@@ -6,6 +6,7 @@ use crate::identity::{AccountId, Identity, MatchKey};
 /// What is looked up: made once, never changed, each question a hash look-up or three.
 #[derive(Debug, Default)]
 pub struct Index {
+    /// Of objects, which do not tell roles and users apart, all principals.
     roles: HashMap<MatchKey, Arc<Mapping>>,
     permission_sets: HashMap<PermissionSet, Arc<Mapping>>,
     users: HashMap<MatchKey, Arc<Mapping>>,
@@ -17,7 +18,7 @@ pub struct Index {
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Match<'a> {
-    /// An entry of mapRoles or mapUsers.
+    /// An entry of mapRoles or mapUsers, or an object.
     Entry(&'a Mapping),
     /// An entry of mapAccounts: the username is the canonical ARN, and there are no groups.
     Account(&'a Origin),
