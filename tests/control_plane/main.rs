@@ -12,6 +12,7 @@ mod commands;
 mod crd;
 mod editing;
 mod edits;
+mod init_files;
 mod nodes;
 mod proxies;
 mod rbac;
