@@ -4,6 +4,7 @@ mod add;
 mod cluster;
 mod config;
 mod editing;
+mod entries;
 mod identity_mapping;
 mod init;
 mod mapping_file;
