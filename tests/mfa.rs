@@ -205,11 +205,11 @@ async fn the_cache_spares_the_second_question_until_it_expires() {
     assert!(run.stderr.contains("no terminal"), "another cluster's credentials are its own: {run:?}");
 
     let text = fs::read_to_string(&file).unwrap();
-    let expired: String = text
+    let expired: Vec<&str> = text
         .lines()
         .map(|line| if line.contains(" expires: ") { "        expires: 2020-01-01T00:00:00Z" } else { line })
-        .map(|line| format!("{line}\n"))
         .collect();
+    let expired = expired.join("\n");
     fs::write(&file, expired).unwrap();
     machine.assert_is_ops(&machine.token("stdin", "222222", &["--cache"]).await).await;
 

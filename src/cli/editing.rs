@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     io::{self, BufRead, IsTerminal, Read, Write},
 };
 
@@ -108,7 +109,7 @@ fn ask() -> anyhow::Result<bool> {
     Ok(["y", "yes"].iter().any(|yes| yes.eq_ignore_ascii_case(answer.trim())))
 }
 
-/// The change as a unified diff of each data key that changes.
+/// The change as a unified diff of each data key that changes. Writing to a string does not fail.
 fn diff(change: &Change, colours: bool) -> String {
     let (red, green, cyan, plain) =
         if colours { ("\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[0m") } else { ("", "", "", "") };
@@ -127,15 +128,11 @@ fn diff(change: &Change, colours: bool) -> String {
         let name = |side, text: &Option<String>| {
             if text.is_some() { format!("{side}/{key}") } else { "/dev/null".into() }
         };
-        shown.push_str(&format!(
-            "{red}--- {}{plain}\n{green}+++ {}{plain}\n",
-            name("a", &old),
-            name("b", &new)
-        ));
+        let _ = write!(shown, "{red}--- {}{plain}\n{green}+++ {}{plain}\n", name("a", &old), name("b", &new));
         let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
         let diff = TextDiff::from_lines(&old, &new);
         for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
-            shown.push_str(&format!("{cyan}{}{plain}\n", hunk.header()));
+            let _ = writeln!(shown, "{cyan}{}{plain}", hunk.header());
             for line in hunk.iter_changes() {
                 let (colour, sign) = match line.tag() {
                     ChangeTag::Delete => (red, '-'),
@@ -144,7 +141,7 @@ fn diff(change: &Change, colours: bool) -> String {
                 };
                 let end = if colour.is_empty() { "" } else { plain };
                 let text = printable(line.value());
-                shown.push_str(&format!("{colour}{sign}{text}{end}\n"));
+                let _ = writeln!(shown, "{colour}{sign}{text}{end}");
                 if line.missing_newline() {
                     shown.push_str("\\ No newline at end of file\n");
                 }

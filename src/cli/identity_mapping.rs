@@ -4,11 +4,12 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, bail};
-use clap::{ArgAction, Subcommand, ValueEnum};
+use clap::{ArgAction, Subcommand};
 
 use super::{
     cluster::ClusterOptions,
     editing::{self, Caution, Data, key_of},
+    entries::{Output, printed},
     mapping_file::{self, Wanted},
 };
 use crate::{
@@ -38,17 +39,6 @@ enum Get {
         #[arg(short, long, value_enum, default_value = "table")]
         output: Output,
     },
-}
-
-/// How entries are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// In columns
-    Table,
-    /// A JSON list
-    Json,
-    /// A YAML list
-    Yaml,
 }
 
 /// Add an entry to aws-auth. Comments, order and unknown keys of what is there stay, byte for byte.
@@ -81,7 +71,7 @@ enum Create {
         /// Refuse where there is an entry of this ARN already; do nothing where it is the same
         #[arg(long)]
         no_duplicate_arns: bool,
-        /// Take them from iamIdentityMappings of an eksctl ClusterConfig: all of them or none
+        /// Take them from the list `iamIdentityMappings` of an eksctl configuration file: all of them or none
         #[arg(
             short = 'f',
             long = "config-file",
@@ -181,10 +171,8 @@ pub(super) async fn create(args: CreateArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let aws_auth = cluster.aws_auth().await?;
-    editing::edit(&aws_auth, writing.caution(), |data: &Data| {
-        wanted.iter().try_fold(data.clone(), |data, wanted| add(data, wanted))
-    })
-    .await?;
+    editing::edit(&aws_auth, writing.caution(), |data: &Data| wanted.iter().try_fold(data.clone(), add))
+        .await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -265,70 +253,6 @@ fn take(data: &Data, sections: &[Section], subject: &str, all: bool) -> anyhow::
     Ok(data)
 }
 
-fn printed(entries: &[Listed], output: Output) -> anyhow::Result<String> {
-    let of = |section, text: &str| if section == Section::Accounts { String::new() } else { text.to_owned() };
-    Ok(match output {
-        Output::Table => {
-            let rows: Vec<[String; 4]> = entries
-                .iter()
-                .map(|Listed { section, arn, username, groups, .. }| {
-                    let account = if *section == Section::Accounts { arn.clone() } else { String::new() };
-                    [of(*section, arn), username.clone(), groups.join(","), account]
-                })
-                .collect();
-            table(&["ARN", "USERNAME", "GROUPS", "ACCOUNT"].map(str::to_owned), &rows)
-        }
-        Output::Json => {
-            let objects: Vec<_> = entries.iter().map(object).collect();
-            format!("{}\n", serde_json::to_string_pretty(&objects)?)
-        }
-        Output::Yaml if entries.is_empty() => "[]\n".to_owned(),
-        Output::Yaml => {
-            let mut yaml = String::new();
-            for entry in entries {
-                let mut hyphen = "- ";
-                for (name, value) in object(entry) {
-                    yaml.push_str(&format!("{hyphen}{name}: {value}\n"));
-                    hyphen = "  ";
-                }
-            }
-            yaml
-        }
-    })
-}
-
-/// The fields of an entry, with eksctl's names.
-fn object(entry: &Listed) -> serde_json::Map<String, serde_json::Value> {
-    let name = match entry.section {
-        Section::Roles => "rolearn",
-        Section::Users => "userarn",
-        Section::Accounts => "account",
-    };
-    let mut object = serde_json::Map::from_iter([(name.to_owned(), entry.arn.clone().into())]);
-    if entry.section != Section::Accounts {
-        object.insert("username".to_owned(), entry.username.clone().into());
-        object.insert("groups".to_owned(), entry.groups.clone().into());
-    }
-    object
-}
-
-fn table(head: &[String; 4], rows: &[[String; 4]]) -> String {
-    let lines = || std::iter::once(head).chain(rows);
-    let mut widths = [0; 4];
-    for line in lines() {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut table = String::new();
-    for line in lines() {
-        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        table.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        table.push('\n');
-    }
-    table
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -380,24 +304,5 @@ mod tests {
         let entry = mapping_file::principal(user.to_owned(), Some("u".to_owned()), vec!["g".to_owned()]);
         let again = Wanted { entry: entry.unwrap(), no_duplicate_arns: true };
         assert_eq!(add(one.clone(), &again).unwrap(), one);
-    }
-
-    #[test]
-    fn every_form_of_output_says_the_same() {
-        let mut entries = edit::list(Section::Roles, &data()["mapRoles"]).unwrap().split_off(1);
-        entries.extend(edit::list(Section::Accounts, &data()["mapAccounts"]).unwrap());
-        entries.remove(1);
-        let table = printed(&entries, Output::Table).unwrap();
-        let lines: Vec<_> = table.lines().collect();
-        assert_eq!(lines[0], format!("{:32}  USERNAME  GROUPS  ACCOUNT", "ARN"));
-        assert_eq!(lines[1], "arn:aws:iam::111122223333:role/A            g,h");
-        assert!(lines[2].trim_start() == "111122223333", "{table}");
-        let json: serde_json::Value =
-            serde_json::from_str(&printed(&entries, Output::Json).unwrap()).unwrap();
-        assert_eq!(json[0]["groups"][1], "h");
-        assert_eq!(json[1], serde_json::json!({"account": "111122223333"}));
-        let yaml = printed(&entries, Output::Yaml).unwrap();
-        assert!(yaml.contains("- account: \"111122223333\"\n"), "{yaml}");
-        assert!(crate::yaml::parse(&yaml, crate::yaml::Limits::default()).is_ok());
     }
 }

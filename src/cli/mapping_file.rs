@@ -1,4 +1,4 @@
-//! Entries as eksctl's users give them: by flags, or in `iamIdentityMappings` of a ClusterConfig.
+//! Entries as eksctl's users give them: by flags, or in `iamIdentityMappings` of eksctl's configuration file.
 
 use std::{fs::File, io::Read, path::Path};
 

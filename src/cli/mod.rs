@@ -5,6 +5,7 @@ mod cluster;
 mod config;
 mod crd;
 mod editing;
+mod entries;
 mod identity_mapping;
 mod init;
 mod mapping_file;

@@ -184,10 +184,10 @@ fn a_list() -> impl Strategy<Value = String> {
                 let hyphen = format!("{:indent$}-{:gap$}", "", "");
                 let blanks = format!("{:width$}", "", width = hyphen.len());
                 match (index, alone) {
-                    (0, true) => text.push_str(&format!("{}\n{blanks}{line}\n", hyphen.trim_end())),
-                    (0, false) => text.push_str(&format!("{hyphen}{line}\n")),
+                    (0, true) => text.extend([hyphen.trim_end(), "\n", &blanks, line, "\n"]),
+                    (0, false) => text.extend([&hyphen, line, "\n"]),
                     _ if line.is_empty() => text.push('\n'),
-                    _ => text.push_str(&format!("{blanks}{line}\n")),
+                    _ => text.extend([&blanks, line, "\n"]),
                 }
             }
         }
@@ -204,14 +204,16 @@ fn values(text: &str) -> Vec<Vec<String>> {
             Value::Scalar(text) => into.push(format!("={text}")),
             Value::Sequence(items) => {
                 into.push("[".to_owned());
-                items.iter().for_each(|item| flat(item, into));
+                for item in items {
+                    flat(item, into);
+                }
             }
             Value::Mapping(fields) => {
                 into.push("{".to_owned());
-                fields.iter().for_each(|(key, value)| {
+                for (key, value) in fields {
                     flat(key, into);
                     flat(value, into);
-                });
+                }
             }
         }
     }
