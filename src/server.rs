@@ -6,6 +6,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use http::StatusCode;
@@ -17,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     authenticator::Authenticator,
     config::ServerSettings,
-    mapping::BackendMode,
-    source::{BackendError, BackendSettings, Backends, backend_mode_file},
+    identity::Principal,
+    mapping::{BackendMode, Snapshot},
+    source::{BackendError, BackendSettings, Backends, LastGood, backend_mode_file, last_good},
     sts::{Client, ClientError},
     telemetry::Metrics,
     webhook::{
@@ -113,12 +115,26 @@ impl Server {
         }
         let tls = TlsAcceptor::from(Arc::new(certificate.server_config()?));
 
+        let administrators = &settings.admin_principals;
+        if !administrators.is_empty() {
+            // Of a scrubbed account's principals there is only their number.
+            let told = |principal: &&Principal| !settings.scrubbed_accounts.contains(&principal.account());
+            let arns: Vec<_> = administrators.iter().filter(told).map(Principal::canonical_arn).collect();
+            let number = administrators.len();
+            tracing::warn!(number, arns = arns.join(","), "in system:masters whatever the backends say");
+        }
         let backends = BackendSettings {
             kubeconfig: settings.kubeconfig,
             master: settings.master,
             mounted: settings.mounted,
             dynamic_file: settings.dynamic_file,
             dynamic_file_matches: settings.dynamic_file_matches,
+            last_good: (settings.snapshot_max_age.0 > Duration::ZERO).then(|| LastGood {
+                path: settings.state_dir.join(last_good::NAME),
+                cluster_id: settings.cluster_id.as_str().to_owned(),
+                max_age: settings.snapshot_max_age.0,
+            }),
+            administrators: Arc::new(Snapshot::administrators(administrators)),
             reserved_prefixes: settings.reserved_prefixes,
         };
         let backends = Backends::start(backends, metrics.clone(), &settings.backend_modes).await?;

@@ -32,7 +32,7 @@ fn the_example_aws_auth_maps_four_without_a_diagnostic() {
         .iter()
         .map(|(key, value)| (key.as_str().unwrap().to_owned(), value.as_str().unwrap().to_owned()))
         .collect();
-    let (snapshot, diagnostics) = Snapshot::update(None, &data);
+    let (snapshot, diagnostics) = Snapshot::update(None, &data.into());
     assert_eq!(diagnostics, []);
     assert_eq!(snapshot.index().len(), 4);
 }

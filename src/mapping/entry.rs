@@ -32,7 +32,11 @@ pub struct Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} entry {} (line {})", self.section.key(), self.entry, self.position.line)
+        write!(f, "{} entry {}", self.section.key(), self.entry)?;
+        if self.section == Section::Administrators {
+            return Ok(());
+        }
+        write!(f, " (line {})", self.position.line)
     }
 }
 

@@ -10,13 +10,17 @@
 //! Chain [backend, backend, …] ◀── map(identity) ── first match in order; template ─▶ username, groups
 //! ```
 //!
+//! [`Saved`] is a snapshot as text, which outlives the process.
+//!
 //! Where mappings come from is [`crate::source`]'s. Look-ups never wait and never scan.
 
+mod administrators;
 mod aws_auth;
 mod chain;
 mod diagnostic;
 mod entry;
 mod index;
+mod saved;
 mod section;
 mod snapshot;
 mod subject;
@@ -24,11 +28,13 @@ mod template;
 
 pub use aws_auth::AwsAuth;
 pub use chain::{
-    Backend, BackendMode, Chain, CurrentChain, Mapped, MappedUser, Publisher, UnknownBackendMode,
+    Backend, BackendMode, BackendState, Chain, CurrentChain, Mapped, MappedUser, Publisher, Standing,
+    UnknownBackendMode,
 };
 pub use diagnostic::{Diagnostic, Severity};
 pub use entry::{Mapping, Origin};
 pub use index::{Index, Match};
+pub use saved::{SaveError, Saved, SavedError};
 pub use section::{MatchBy, Section};
 pub use snapshot::{Figures, Snapshot};
 pub use subject::{PermissionSet, Subject};

@@ -3,21 +3,31 @@
 //! ```text
 //! list ─▶ Init, InitApply, InitDone ─┐
 //! watch ─▶ Apply, Delete ────────────┴▶ State::see ─▶ Snapshot::update(last good) ─▶ Publisher
-//!   └ failure ─▶ wait (jittered, 0.5 s to 5 s) ─▶ watch or list again
+//!   └ failure ─▶ wait (jittered, 0.5 s to 5 s) ─▶ list again       ├▶ Keeper: the last good snapshot, on disk
+//!                                                                  └▶ Teller: events on the ConfigMap
 //! ```
+//!
+//! At the start, what an earlier run saw last is what the first list follows, so that a broken aws-auth keeps what was
+//! good. It is put in force itself only where the API server does not answer: a mapping that was removed meanwhile
+//! does not come back for as long as a list takes.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures::TryStreamExt;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api,
     runtime::watcher::{self, Event},
 };
 
+use super::{
+    events::{self, Teller},
+    last_good::{Keeper, LastGood},
+};
 use crate::{
-    mapping::{AwsAuth, BackendMode, Diagnostic, Publisher, Severity, Snapshot},
+    mapping::{AwsAuth, BackendMode, Figures, Publisher, Severity, Snapshot},
     telemetry::Metrics,
 };
 
@@ -38,30 +48,51 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 /// How many diagnostics of one update are logged; the metrics count all.
 const MAX_TOLD: usize = 50;
 
+/// How long the API server has to answer at the start until what an earlier run saw is served. Until then a review
+/// gets no verdict, and kube-apiserver asks again.
+const RESTORE_AFTER: Duration = Duration::from_secs(1);
+/// How often the last good snapshot is written anew while aws-auth does not change, so that its age tells when it was
+/// last known to be in force.
+const CONFIRM_EVERY: Duration = Duration::from_hours(1);
+
 /// Watches aws-auth and publishes what it holds.
 #[derive(Debug)]
 pub struct ConfigMapSource {
     state: State,
-    metrics: Metrics,
+    last_good: Option<LastGood>,
 }
 
 impl ConfigMapSource {
-    /// A source that publishes by `publisher`.
+    /// A source that publishes by `publisher`, and keeps what was last good in `last_good`.
     #[must_use]
-    pub const fn new(publisher: Publisher, metrics: Metrics) -> Self {
-        Self { state: State { publisher, metrics_of: None, last: None, listed: Listed::Not }, metrics }
+    pub const fn new(publisher: Publisher, metrics: Metrics, last_good: Option<LastGood>) -> Self {
+        let state = State {
+            publisher,
+            metrics,
+            last: None,
+            listed: Listed::Not,
+            restored: None,
+            keeper: None,
+            kept_at: None,
+            teller: None,
+        };
+        Self { state, last_good }
     }
 
     /// Watches until it is dropped. Failures are logged and counted, and never end it.
     pub async fn run(mut self, client: kube::Client) {
-        self.state.metrics_of = Some(self.metrics.clone());
+        if let Some(last_good) = self.last_good.take() {
+            self.read_last_good(last_good).await;
+        }
+        self.state.teller = Some(Teller::start(client.clone(), self.state.metrics.clone()));
         let api: Api<ConfigMap> = Api::namespaced(client, NAMESPACE);
         let only_this =
             watcher::Config::default().fields(&format!("metadata.name={NAME}")).timeout(WATCH_SECONDS);
         let mut patience = patience();
         loop {
             let failure = self.follow(&api, &only_this, &mut patience).await;
-            self.metrics.watch_failure();
+            self.state.metrics.watch_failure();
+            self.state.restore();
             let wait = patience.next().unwrap_or(MAX_WAIT);
             tracing::warn!(
                 error = failure,
@@ -70,6 +101,28 @@ impl ConfigMapSource {
             );
             tokio::time::sleep(wait).await;
         }
+    }
+
+    async fn read_last_good(&mut self, last_good: LastGood) {
+        let path = last_good.path.clone();
+        let reader = last_good.clone();
+        let read = tokio::task::spawn_blocking(move || reader.read(Timestamp::now())).await;
+        match read.unwrap_or_else(|error| Err(io::Error::other(error).into())) {
+            Ok(Some(saved)) => {
+                self.state.metrics.snapshot_kept(saved.confirmed_at);
+                let snapshot = Arc::new(saved.snapshot);
+                // What aws-auth holds now follows it, also where that is broken.
+                self.state.last = Some(Arc::clone(&snapshot));
+                self.state.restored = Some((snapshot, saved.confirmed_at));
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(
+                path = %path.display(),
+                %error,
+                "the last good snapshot of aws-auth cannot be used, and is ignored"
+            ),
+        }
+        self.state.keeper = Some(last_good.keeper(self.state.metrics.clone()));
     }
 
     /// Lists, then watches, until something fails: what, in words. Each failure leads to a new list, since a watch
@@ -83,21 +136,32 @@ impl ConfigMapSource {
         let mut events = pin!(watcher::watcher(api.clone(), only_this.clone()));
         let mut listed = false;
         loop {
-            let limit = if listed { QUIET } else { LIST_TIMEOUT };
+            let limit = match (listed, &self.state.restored) {
+                (true, _) => QUIET,
+                (false, Some(_)) => RESTORE_AFTER,
+                (false, None) => LIST_TIMEOUT,
+            };
             let event = match tokio::time::timeout(limit, events.try_next()).await {
                 Ok(Ok(Some(event))) => event,
                 Ok(Ok(None)) => return "the watch ended".to_owned(),
                 // Debug would print whole requests; Display is a line.
                 Ok(Err(error)) => return error.to_string(),
                 // A watch without an event is the rule: aws-auth changes seldom.
-                Err(_) if listed => continue,
+                Err(_) if listed => {
+                    self.state.confirm(Timestamp::now());
+                    continue;
+                }
+                Err(_) if self.state.restored.is_some() => {
+                    self.state.restore();
+                    continue;
+                }
                 Err(_) => return format!("no list within {} s", LIST_TIMEOUT.as_secs()),
             };
             if matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_)) {
                 listed = true;
                 *patience = self::patience();
             }
-            self.state.see(event);
+            self.state.see(event, Timestamp::now());
         }
     }
 }
@@ -106,9 +170,15 @@ impl ConfigMapSource {
 #[derive(Debug)]
 struct State {
     publisher: Publisher,
-    metrics_of: Option<Metrics>,
+    metrics: Metrics,
     last: Option<Arc<Snapshot>>,
     listed: Listed,
+    /// What an earlier run saw last, and when, while it may still have to be put in force.
+    restored: Option<(Arc<Snapshot>, Timestamp)>,
+    keeper: Option<Keeper>,
+    /// When the last snapshot was given to the keeper.
+    kept_at: Option<Timestamp>,
+    teller: Option<Teller>,
 }
 
 /// What the list under way has brought.
@@ -119,58 +189,93 @@ enum Listed {
     /// It has not named aws-auth so far.
     Nothing,
     /// It has.
-    Found(AwsAuth),
+    Found(Box<ConfigMap>),
 }
 
 impl State {
-    fn see(&mut self, event: Event<ConfigMap>) {
+    fn see(&mut self, event: Event<ConfigMap>, now: Timestamp) {
         match event {
             Event::Init => self.listed = Listed::Nothing,
             Event::InitApply(object) if is_aws_auth(&object) => {
-                self.listed = Listed::Found(held(object));
+                self.listed = Listed::Found(Box::new(object));
             }
             Event::InitDone => match std::mem::replace(&mut self.listed, Listed::Not) {
-                Listed::Found(aws_auth) => self.update(&aws_auth),
-                Listed::Nothing | Listed::Not => self.delete(),
+                Listed::Found(object) => self.update(*object, now),
+                Listed::Nothing | Listed::Not => self.delete(now),
             },
-            Event::Apply(object) if is_aws_auth(&object) => self.update(&held(object)),
-            Event::Delete(object) if is_aws_auth(&object) => self.delete(),
+            Event::Apply(object) if is_aws_auth(&object) => self.update(object, now),
+            Event::Delete(object) if is_aws_auth(&object) => self.delete(now),
             // The field selector asks for aws-auth alone; whatever else comes is not believed.
             Event::InitApply(_) | Event::Apply(_) | Event::Delete(_) => {}
         }
     }
 
-    fn update(&mut self, aws_auth: &AwsAuth) {
-        let (snapshot, diagnostics) = Snapshot::update(self.last.as_deref(), aws_auth);
-        self.publish(snapshot, &diagnostics);
-    }
-
-    /// Deleting the ConfigMap is clear: nobody is mapped by it any more.
-    fn delete(&mut self) {
-        if self.last.as_ref().is_none_or(|last| !last.index().is_empty()) {
-            tracing::warn!("there is no configmap/aws-auth in kube-system: this backend maps nobody");
-        }
-        self.publish(Snapshot::empty(), &[]);
-    }
-
-    fn publish(&mut self, snapshot: Snapshot, diagnostics: &[Diagnostic]) {
-        let snapshot = Arc::new(snapshot);
-        let count =
-            |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
-        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    fn update(&mut self, object: ConfigMap, now: Timestamp) {
+        let metadata = events::metadata(&object);
+        let (snapshot, diagnostics) = Snapshot::update(self.last.as_deref(), &held(object));
         for diagnostic in diagnostics.iter().take(MAX_TOLD) {
             match diagnostic.severity {
                 Severity::Error => tracing::error!(%diagnostic, "aws-auth"),
                 Severity::Warning => tracing::warn!(%diagnostic, "aws-auth"),
             }
         }
-        let mappings = snapshot.index().len();
-        tracing::info!(mappings, errors, warnings, "aws-auth loaded");
-        if let Some(metrics) = &self.metrics_of {
-            metrics.backend_loaded(BackendMode::EksConfigMap, mappings, errors, warnings);
+        if let Some(teller) = &self.teller {
+            teller.tell(&metadata, snapshot.index().len(), &diagnostics);
         }
+        self.publish(snapshot, now);
+    }
+
+    /// Deleting the ConfigMap is clear: nobody is mapped by it any more.
+    fn delete(&mut self, now: Timestamp) {
+        if self.last.as_ref().is_none_or(|last| !last.index().is_empty()) {
+            tracing::warn!("there is no configmap/aws-auth in kube-system: this backend maps nobody");
+        }
+        if let Some(teller) = &self.teller {
+            teller.forget();
+        }
+        self.publish(Snapshot::empty(), now);
+    }
+
+    fn publish(&mut self, snapshot: Snapshot, now: Timestamp) {
+        let snapshot = Arc::new(snapshot);
+        self.restored = None;
         self.publisher.publish(Arc::clone(&snapshot));
+        let Figures { invalid, kept, errors, warnings } = snapshot.figures();
+        let mappings = snapshot.index().len();
+        tracing::info!(mappings, invalid, kept, errors, warnings, "aws-auth loaded");
+        self.metrics.backend_loaded(BackendMode::EksConfigMap, mappings, errors, warnings);
+        self.metrics.snapshot_in_force(BackendMode::EksConfigMap, &snapshot, now);
+        self.metrics.restored(BackendMode::EksConfigMap, false);
         self.last = Some(snapshot);
+        self.keep(now);
+    }
+
+    /// Puts in force what an earlier run saw last, until aws-auth has been read.
+    fn restore(&mut self) {
+        let Some((snapshot, confirmed_at)) = self.restored.take() else { return };
+        tracing::warn!(
+            mappings = snapshot.index().len(),
+            %confirmed_at,
+            "the API server has not answered yet: serving the last good snapshot of aws-auth; whom it does not map \
+             gets no verdict"
+        );
+        self.metrics.restored(BackendMode::EksConfigMap, true);
+        self.publisher.publish_restored(snapshot, confirmed_at);
+    }
+
+    /// aws-auth is what it was: a watch that had failed would have ended.
+    fn confirm(&mut self, now: Timestamp) {
+        let due = |kept_at: Timestamp| now.duration_since(kept_at).unsigned_abs() >= CONFIRM_EVERY;
+        if self.kept_at.is_some_and(due) {
+            self.keep(now);
+        }
+    }
+
+    fn keep(&mut self, now: Timestamp) {
+        if let (Some(keeper), Some(last)) = (&self.keeper, &self.last) {
+            keeper.keep(Arc::clone(last), now);
+            self.kept_at = Some(now);
+        }
     }
 }
 

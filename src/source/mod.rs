@@ -6,12 +6,15 @@ pub mod backend_mode_file;
 mod backends;
 pub mod config_map;
 mod dynamic_file;
+mod events;
 mod freshness;
 mod json;
 mod kubernetes;
+pub mod last_good;
 pub mod watched_file;
 
 pub use backends::{BackendError, BackendSettings, Backends};
 pub use config_map::ConfigMapSource;
 pub use dynamic_file::DynamicFileSource;
 pub use kubernetes::{KubernetesError, client};
+pub use last_good::LastGood;

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, Method, Request, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Method, Request, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE},
+};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
 use jiff::Timestamp;
@@ -73,7 +76,10 @@ impl Router {
                 answer::method_not_allowed("POST")
             }
             "/healthz" if get => health::healthz(),
-            "/readyz" if get => health::readyz(&self.authenticator.chain.get()),
+            "/readyz" if get => {
+                let form = health::Form::asked(request.uri().query(), request.headers().get(ACCEPT));
+                health::readyz(&self.authenticator.chain.get(), form)
+            }
             "/metrics" if get => self.metrics(),
             "/healthz" | "/readyz" | "/metrics" => answer::method_not_allowed("GET"),
             _ => answer::failure(
@@ -116,7 +122,7 @@ impl Router {
     }
 
     fn metrics(&self) -> Answer {
-        match self.metrics.render() {
+        match self.metrics.render(Timestamp::now()) {
             Ok((text, content_type)) => answer::text(
                 StatusCode::OK,
                 text,

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use super::{Diagnostic, Mapping, Origin, Severity, Subject};
 use crate::yaml::{Node, Value};
 
-/// One of the three lists that mappings are kept in.
+/// A list that mappings are kept in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
     /// `mapRoles`
@@ -27,10 +27,12 @@ pub enum Section {
     Users,
     /// `mapAccounts`
     Accounts,
+    /// `adminPrincipals`, which only the server's own configuration has.
+    Administrators,
 }
 
 impl Section {
-    /// All three, in the order in which they are looked up.
+    /// The three that aws-auth has, in the order in which they are looked up.
     pub const ALL: [Self; 3] = [Self::Roles, Self::Users, Self::Accounts];
 
     /// The key in aws-auth's data and in the configuration file.
@@ -40,15 +42,16 @@ impl Section {
             Self::Roles => "mapRoles",
             Self::Users => "mapUsers",
             Self::Accounts => "mapAccounts",
+            Self::Administrators => "adminPrincipals",
         }
     }
 
-    /// The field that names whom an entry is about; empty for accounts, whose entries are that name.
+    /// The field that names whom an entry is about; empty where entries are nothing but that name.
     const fn arn_field(self) -> &'static str {
         match self {
             Self::Roles => "rolearn",
             Self::Users => "userarn",
-            Self::Accounts => "",
+            Self::Accounts | Self::Administrators => "",
         }
     }
 }
@@ -123,7 +126,7 @@ pub(super) fn read(
         let mut entry = entry::Entry::new(origin, by, diagnostics);
         let result = match section {
             Section::Accounts => entry.account(item),
-            Section::Roles | Section::Users => entry.principal(item),
+            Section::Roles | Section::Users | Section::Administrators => entry.principal(item),
         };
         parsed.named.append(&mut entry.others);
         match result {

@@ -31,9 +31,11 @@ pub(super) fn entry_in(node: &Node) -> Option<&Node> {
     }
 }
 
-/// A quote or an indentation too many makes a text of the lines that follow.
+/// A quote, or an indentation, too many makes a text of the lines that follow. A username or a group may be an ARN,
+/// but none has one among other words.
 fn swallowed_entry(text: &str) -> bool {
-    text.contains("rolearn:") || text.contains("userarn:")
+    let words = text.split_whitespace().nth(1).is_some();
+    text.contains("rolearn:") || text.contains("userarn:") || (words && text.contains("arn:"))
 }
 
 fn walk(section: Section, by: MatchBy, node: &Node, texts_name: bool, subjects: &mut Vec<Subject>) {
