@@ -1,6 +1,6 @@
 # The daily commands. Every one works on a fresh checkout; what it needs beyond a Rust toolchain it says.
 
-.PHONY: help build test check unit integration control-plane assets tools deny fmt demo regions clean
+.PHONY: help build test check unit integration control-plane assets tools deny fmt demo regions crd clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
@@ -41,6 +41,10 @@ fmt: ## Format
 
 regions: ## Refresh src/sts/regions.rs from the AWS SDK for Python's table (needs botocore)
 	lab/regions/refresh && cargo fmt -p arngate
+
+crd: ## Generate deploy/iamidentitymapping.yaml anew from its Rust type
+	cargo run --quiet --locked -p arngate -- crd > deploy/iamidentitymapping.yaml.new
+	mv deploy/iamidentitymapping.yaml.new deploy/iamidentitymapping.yaml
 
 clean: ## Remove what was built, the control plane's programs included
 	cargo clean

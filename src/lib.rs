@@ -12,7 +12,8 @@
 //!
 //! Beside that path, [`source`] watches Kubernetes and files and swaps new indexes in, [`yaml`] reads aws-auth
 //! and the configuration file within bounds, [`config`] makes one validated value of file, flags and
-//! environment, [`server`] puts all of it together, [`telemetry`] logs and counts, [`atomic_file`] writes files
+//! environment, [`server`] puts all of it together, [`telemetry`] logs and counts, [`credentials`] finds
+//! what `arngate token` signs with, [`atomic_file`] writes files
 //! that others read, and [`cli`] has a file for each command.
 #![forbid(unsafe_code)]
 // Whatever panics takes a review down with it. Tests may; elsewhere each exception says why it cannot happen.
@@ -34,6 +35,7 @@ pub mod atomic_file;
 pub mod authenticator;
 pub mod cli;
 pub mod config;
+pub mod credentials;
 pub mod identity;
 pub mod mapping;
 pub mod outcome;

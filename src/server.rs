@@ -24,6 +24,7 @@ use crate::{
     sts::{Client, ClientError},
     telemetry::Metrics,
     webhook::{
+        admission::Admission,
         answer,
         certificate::{Certificate, CertificateError},
         health, kubeconfig, listener,
@@ -123,6 +124,9 @@ impl Server {
             let number = administrators.len();
             tracing::warn!(number, arns = arns.join(","), "in system:masters whatever the backends say");
         }
+        let reserved =
+            settings.reserved_prefixes.iter().filter(|(mode, _)| *mode == BackendMode::EksConfigMap);
+        let admission = Admission::new(reserved.flat_map(|(_, prefixes)| prefixes.clone()).collect());
         let backends = BackendSettings {
             kubeconfig: settings.kubeconfig,
             master: settings.master,
@@ -147,7 +151,9 @@ impl Server {
         };
         let health = bind_health(settings.health_port).await;
         Ok(Self {
-            router: Arc::new(Router::new(authenticator, settings.audiences, metrics.clone())),
+            router: Arc::new(
+                Router::new(authenticator, settings.audiences, metrics.clone()).with_admission(admission),
+            ),
             listener,
             health,
             tls,

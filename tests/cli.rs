@@ -1,124 +1,12 @@
-//! `token`, `verify`, `version` and the help, as scripts and people use them.
+//! `verify`, `init`, `config show`, `version` and the help, as scripts and people use them.
 
 mod support;
 
-use std::{
-    io::Write,
-    path::PathBuf,
-    process::{Command, Output, Stdio},
-};
+use std::{io::Write, process::Stdio};
 
-use arngate_lab::sts::{Credentials, Emulator};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use support::{ACCOUNT, CLUSTER_ID, arngate, emulator, text, token, token_for};
-
-fn with_keys(credentials: &Credentials) -> Command {
-    let mut command = arngate();
-    command.envs(credentials.env());
-    command
-}
-
-struct Verify {
-    address: String,
-    ca: PathBuf,
-    _folder: tempfile::TempDir,
-}
-
-impl Verify {
-    fn new(emulator: &Emulator) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let ca = folder.path().join("ca.pem");
-        emulator.write_ca(&ca).unwrap();
-        Self { address: emulator.address().to_string(), ca, _folder: folder }
-    }
-
-    fn command(&self, token: &str) -> Command {
-        let mut command = arngate();
-        command.args(["verify", "-i", CLUSTER_ID, "-t", token, "--sts-connect-to", &self.address]);
-        command.arg("--sts-ca-bundle").arg(&self.ca);
-        command
-    }
-
-    /// Off the runtime's thread, on which the emulator answers.
-    async fn run(&self, token: &str, args: &[&str]) -> Output {
-        let mut command = self.command(token);
-        command.args(args);
-        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
-    }
-}
-
-#[tokio::test]
-async fn a_token_is_an_exec_credential_of_the_version_asked_for() {
-    let (_emulator, principals) = emulator().await;
-    let role = principals.role(ACCOUNT, "Admin", "alice");
-    for (info, version) in [
-        (None, "v1beta1"),
-        (
-            Some(
-                r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","spec":{"interactive":false}}"#,
-            ),
-            "v1",
-        ),
-        (
-            Some(
-                r#"{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential","spec":{}}"#,
-            ),
-            "v1beta1",
-        ),
-    ] {
-        let mut command = with_keys(&role);
-        command.args(["token", "-i", CLUSTER_ID, "--region", "eu-central-1"]);
-        if let Some(info) = info {
-            command.env("KUBERNETES_EXEC_INFO", info);
-        }
-        let before = Timestamp::now();
-        let output = command.output().unwrap();
-        let (stdout, stderr) = text(&output);
-        assert!(output.status.success(), "{stderr}");
-        let credential: Value = serde_json::from_str(&stdout).unwrap();
-        assert_eq!(credential["apiVersion"], format!("client.authentication.k8s.io/{version}"));
-        assert_eq!(credential["kind"], "ExecCredential");
-        let token = credential["status"]["token"].as_str().unwrap();
-        let url = arngate_lab::hostile::url_of(token);
-        assert!(url.starts_with("https://sts.eu-central-1.amazonaws.com/?"), "{}", &url[..60]);
-        let expires = credential["status"]["expirationTimestamp"].as_str().unwrap();
-        let left = expires.parse::<Timestamp>().unwrap().duration_since(before);
-        assert!((SignedDuration::from_secs(838)..=SignedDuration::from_secs(850)).contains(&left), "{left}");
-        assert_eq!(
-            (expires.len(), expires.ends_with('Z')),
-            (20, true),
-            "as Kubernetes writes times: {expires}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_bare_token_is_what_sts_verifies() {
-    let (emulator, principals) = emulator().await;
-    let verify = Verify::new(&emulator);
-    for credentials in [principals.user(ACCOUNT, "bob"), principals.role(ACCOUNT, "Admin", "alice")] {
-        for region in [None, Some("us-west-2")] {
-            let mut command = with_keys(&credentials);
-            command.args(["token", "-i", CLUSTER_ID, "--token-only"]);
-            if let Some(region) = region {
-                command.env("AWS_REGION", region);
-            }
-            let output = command.output().unwrap();
-            let (stdout, stderr) = text(&output);
-            assert!(output.status.success(), "{stderr}");
-            let token = stdout.trim_end();
-            let host = format!("sts.{}.amazonaws.com", region.unwrap_or("us-east-1"));
-            let output = verify.run(token, &["-o", "json"]).await;
-            let (stdout, stderr) = text(&output);
-            assert!(output.status.success(), "{stdout}{stderr}");
-            let verified: Value = serde_json::from_str(&stdout).unwrap();
-            assert_eq!(verified["STSEndpoint"], host);
-            assert_eq!(verified["AccessKeyID"], credentials.access_key_id);
-            assert_eq!(verified["AccountID"], ACCOUNT);
-        }
-    }
-}
+use support::{ACCOUNT, CLUSTER_ID, arngate, emulator, text, token, token_for, verify::Verify};
 
 #[tokio::test]
 async fn verify_prints_the_identity_for_people() {
@@ -209,18 +97,6 @@ fn what_is_missing_is_named_with_the_way_to_give_it() {
 }
 
 #[test]
-fn a_token_without_credentials_says_where_they_are_looked_for() {
-    let home = tempfile::tempdir().unwrap();
-    let output = arngate()
-        .args(["token", "-i", "c", "--region", "us-east-1"])
-        .env("HOME", home.path())
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output).1.contains("AWS_PROFILE"), "{}", text(&output).1);
-}
-
-#[test]
 fn version_and_help_teach() {
     let number = env!("CARGO_PKG_VERSION");
     for (args, want) in [
@@ -269,43 +145,6 @@ async fn init_makes_the_files_that_a_server_then_uses() {
         assert_eq!(read(kubeconfig), written);
         assert_eq!(folder.path().join("state").exists(), state == "state");
     }
-}
-
-#[tokio::test]
-async fn a_token_is_signed_as_the_role_that_is_asked_for() {
-    const ROLE: &str = "arn:aws:iam::111122223333:role/Deployer";
-    let (emulator, principals) = emulator().await;
-    let verify = Verify::new(&emulator);
-    let user = principals.user(ACCOUNT, "bob");
-    let session = principals.role(ACCOUNT, "Admin", "alice@example.com");
-    let token = async |credentials: &Credentials, args: &[&str], env: &[(&str, &str)]| {
-        let mut command = with_keys(credentials);
-        command.args(["token", "-i", CLUSTER_ID, "--token-only"]).args(args);
-        command.envs(emulator.client_env()).envs(env.iter().copied());
-        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
-    };
-    for (credentials, args, env, want) in [
-        (&user, &["-r", ROLE, "-s", "nightly"][..], &[][..], "assumed-role/Deployer/nightly"),
-        (
-            &user,
-            &["-s", "nightly", "-e", "external"],
-            &[("DEFAULT_ROLE", ROLE)],
-            "assumed-role/Deployer/nightly",
-        ),
-        (&session, &["-r", ROLE, "--forward-session-name"], &[], "assumed-role/Deployer/alice@example.com"),
-        (&user, &["-r", ROLE, "--region", "eu-central-1"], &[], "assumed-role/Deployer/arngate-"),
-    ] {
-        let output = token(credentials, args, env).await;
-        assert!(output.status.success(), "{args:?}: {}", text(&output).1);
-        let verified = verify.run(text(&output).0.trim_end(), &["-o", "json"]).await;
-        let (stdout, stderr) = text(&verified);
-        assert!(verified.status.success() && stdout.contains(want), "{args:?}: {stdout}{stderr}");
-    }
-    let output = token(&user, &["-r", ROLE, "--forward-session-name"], &[]).await;
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output).1.contains("no session name to forward"), "{}", text(&output).1);
-    let output = token(&user, &["-s", "x"], &[]).await;
-    assert_eq!(output.status.code(), Some(2), "a session name without a role");
 }
 
 #[test]

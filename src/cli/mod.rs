@@ -1,7 +1,13 @@
 //! The command line: one file a command.
 
+mod aws_auth;
 mod config;
+mod crd;
+mod diff;
+mod explain;
 mod init;
+mod lint;
+mod mfa;
 mod server;
 mod sts_options;
 mod token;
@@ -10,11 +16,13 @@ mod version;
 
 use std::process::ExitCode;
 
+use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    config::FeatureGates,
+    config::{self as configuration, FeatureGates},
     telemetry::{self, LogFormat, Verbosity},
+    token::ClusterId,
 };
 
 /// An IAM authenticator for Kubernetes: kube-apiserver asks it who a bearer token is, AWS STS vouches for the
@@ -23,7 +31,8 @@ use crate::{
 #[command(
     name = "arngate",
     version,
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage; verify: 3 token refused, 4 no verdict from STS.\n\n\
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage; verify: 3 token refused, 4 no verdict from STS;\n\
+                  lint: 3 errors found; explain: 3 not mapped; diff: 3 differences.\n\n\
                   Examples:\n  \
                   arngate server -c /etc/arngate/config.yaml --backend-mode EKSConfigMap,MountedFile\n  \
                   arngate token -i my-cluster\n  \
@@ -70,16 +79,42 @@ struct Global {
     feature_gates: FeatureGates,
 }
 
+impl Global {
+    /// The cluster ID of the flag or the environment, else of the configuration file.
+    fn cluster_id(&self) -> anyhow::Result<ClusterId> {
+        let of_file = || {
+            let Some(path) = &self.config else { return Ok(None) };
+            configuration::File::read(path)
+                .context("the configuration cannot be used")
+                .map(|file| file.cluster_id)
+        };
+        let Some(id) = self.cluster_id.clone().map_or_else(of_file, |id| Ok(Some(id)))? else {
+            bail!(
+                "no cluster ID: say which cluster the token is for with -i ID, or by clusterID in the file of -c"
+            )
+        };
+        id.parse().with_context(|| format!("the cluster ID {id:?}"))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve kube-apiserver's token webhook
     Server(Box<server::Args>),
     /// See what the server would run by
     Config(config::Args),
+    /// Print the CustomResourceDefinition of IAMIdentityMapping, for kubectl apply -f -
+    Crd(crd::Args),
     /// Make certificate, key and webhook kubeconfig before the server first starts
     Init(init::Args),
     /// Print a token for a cluster, as a client-go credential plugin (ExecCredential) or bare
     Token(token::Args),
+    /// Look for what is wrong in aws-auth, in a file or a cluster
+    Lint(lint::Args),
+    /// Say which mapping is a principal's, or which ones nearly are, and why not
+    Explain(explain::Args),
+    /// Say who gains and who loses what between two states of aws-auth
+    Diff(diff::Args),
     /// Have STS verify a token and print whom it vouches for, or why it is refused
     Verify(verify::Args),
     /// Print the version
@@ -104,7 +139,11 @@ pub fn main() -> ExitCode {
             Command::Server(args) => server::run(&global, *args).await,
             Command::Token(args) => token::run(&global, args).await,
             Command::Verify(args) => verify::run(&global, args).await,
+            Command::Lint(args) => lint::run(&args).await,
+            Command::Explain(args) => explain::run(&global, &args).await,
+            Command::Diff(args) => diff::run(&args).await,
             Command::Config(args) => config::run(&global, args),
+            Command::Crd(args) => crd::run(&args),
             Command::Init(args) => init::run(&global, global.feature_gates, args),
             Command::Version(args) => Ok(version::run(&args)),
         }

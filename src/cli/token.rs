@@ -1,22 +1,23 @@
 //! `arngate token`
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode, time::SystemTime};
 
-use anyhow::{Context, bail};
-use aws_config::{BehaviorVersion, Region, SdkConfig, sts::AssumeRoleProvider};
-use aws_credential_types::{Credentials, provider::ProvideCredentials};
+use anyhow::Context;
+use aws_config::SdkConfig;
+use aws_credential_types::Credentials;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::Global;
+use super::{Global, mfa};
 use crate::{
-    sts::{Client, ClientOptions, Endpoint, Endpoints},
-    telemetry::Metrics,
-    token::{self, ClusterId, Token},
+    credentials::{
+        self, DEFAULT_REGION, RoleSession, assume_role,
+        cache::{Cache, CacheError, CacheKey},
+        default_session_name, session_name,
+    },
+    sts::Endpoint,
+    token::{self, Token},
 };
-
-/// Where nothing names a region, as in aws-iam-authenticator.
-const DEFAULT_REGION: &str = "us-east-1";
 
 /// A token is good for 15 minutes; clients should fetch a new one before that.
 const LIFETIME: SignedDuration = SignedDuration::from_mins(14);
@@ -25,36 +26,45 @@ const LIFETIME: SignedDuration = SignedDuration::from_mins(14);
 /// <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins>
 const EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";
 
+/// Where the credential cache is, instead of its place below the home directory, as in aws-iam-authenticator.
+const CACHE_FILE: &str = "AWS_IAM_AUTHENTICATOR_CACHE_FILE";
+
 /// Print a token for a cluster: a presigned STS request, made of the AWS credentials found where the AWS SDKs
 /// and the AWS CLI look for them.
 ///
 /// The output is the ExecCredential that kubectl wants of a credential plugin, in the version that it asks for.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Region whose STS endpoint signs; by default that of the AWS configuration, and us-east-1 where there is
-    /// none
+    /// Region whose STS endpoint signs; by default that of AWS_REGION, AWS_DEFAULT_REGION, the profile or the
+    /// EC2 instance, and us-east-1 where there is none
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
     /// Role to assume first, and sign as
     #[arg(short, long, value_name = "ARN", env = "DEFAULT_ROLE")]
     role: Option<String>,
     /// External ID that the role's trust policy asks for
-    #[arg(short, long, value_name = "ID", requires = "role")]
+    #[arg(short, long, value_name = "ID")]
     external_id: Option<String>,
     /// Name of the role session, as mappings' templates and audit logs will show it
-    #[arg(short, long, value_name = "NAME", requires = "role", conflicts_with = "forward_session_name")]
+    #[arg(short, long, value_name = "NAME", conflicts_with = "forward_session_name")]
     session_name: Option<String>,
     /// Give the role session the name of the session that the credentials already are
-    #[arg(long, requires = "role")]
+    #[arg(long)]
     forward_session_name: bool,
     /// Print the token alone
     #[arg(long)]
     token_only: bool,
+    /// Keep credentials that expire in a file until they do, so that an MFA code is asked for once an hour, say:
+    /// ~/.kube/cache/aws-iam-authenticator/credentials.yaml, or what AWS_IAM_AUTHENTICATOR_CACHE_FILE names
+    #[arg(long)]
+    cache: bool,
 }
 
-/// The two versions that differ in nothing that is used here.
+/// The versions, which differ in nothing that is used here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum ApiVersion {
+    #[serde(rename = "client.authentication.k8s.io/v1alpha1")]
+    V1alpha1,
     #[serde(rename = "client.authentication.k8s.io/v1")]
     V1,
     #[default]
@@ -85,33 +95,33 @@ struct Status<'a> {
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
-    let Some(cluster_id) = &global.cluster_id else {
-        bail!("no cluster ID: say which cluster the token is for with -i ID")
-    };
-    let cluster_id: ClusterId = cluster_id.parse().context("--cluster-id")?;
+    let cluster_id = global.cluster_id()?;
     let api_version = match std::env::var(EXEC_INFO) {
         Ok(info) if !info.is_empty() => {
             serde_json::from_str::<ExecInfo>(&info)
                 .with_context(|| {
-                    format!("{EXEC_INFO} names no version of client.authentication.k8s.io that is served here (v1, v1beta1)")
+                    format!("{EXEC_INFO} names no version of client.authentication.k8s.io that is served here (v1, v1beta1, v1alpha1)")
                 })?
                 .api_version
         }
         _ => ApiVersion::default(),
     };
-    let mut loader = aws_config::defaults(BehaviorVersion::latest());
-    if let Some(region) = &args.region {
-        loader = loader.region(Region::new(region.clone()));
-    }
-    let aws = loader.load().await;
+    // An empty variable or flag says nothing, as today.
+    let role = args.role.as_deref().filter(|role| !role.is_empty());
+    let aws = credentials::load(args.region.as_deref()).await;
     let region = aws.region().map_or(DEFAULT_REGION, AsRef::as_ref);
-    let endpoint = Endpoint::regional(region).context("cannot tell STS's endpoint for the region")?;
-    let provider = aws.credentials_provider().context("the AWS SDK has no credential provider")?;
-    let mut credentials = provider.provide_credentials().await.context(
-        "no AWS credentials: set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run `aws sso login`",
-    )?;
-    if let Some(role) = &args.role {
-        credentials = assume(role, &args, &aws, &credentials, &cluster_id, &endpoint).await?;
+    let endpoint =
+        Endpoint::of_client(region, aws.use_fips() == Some(true), aws.use_dual_stack() == Some(true))
+            .context("cannot tell STS's endpoint for the region")?;
+    let mut credentials = if args.cache && !credentials::in_environment().await {
+        cached(&aws, cluster_id.as_str(), role.unwrap_or_default()).await?
+    } else {
+        credentials::resolve(&aws, mfa::ask).await?
+    };
+    if let Some(role) = role {
+        credentials = assume(role, &args, &aws, &credentials).await?;
+    } else if args.external_id.is_some() || args.session_name.is_some() || args.forward_session_name {
+        tracing::warn!("external ID and session name mean nothing without a role (-r ARN)");
     }
     let now = Timestamp::now();
     let token = token::presign(&credentials, &cluster_id, &endpoint, now).context("cannot sign")?;
@@ -123,49 +133,70 @@ pub(super) async fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
+/// The cache's credentials, else new ones, which go there. A cache that cannot be used is told, and done without.
+async fn cached(aws: &SdkConfig, cluster: &str, role: &str) -> anyhow::Result<Credentials> {
+    let profile = variable("AWS_PROFILE").unwrap_or_else(|| "default".to_owned());
+    let key = CacheKey { cluster: cluster.to_owned(), profile, role: role.to_owned() };
+    let tell = |error: &CacheError| tracing::warn!(%error, "the credential cache");
+    let mut cache = cache_file().map(Cache::new);
+    if let Some(open) = &cache {
+        match open.get(&key, SystemTime::now()).await {
+            Ok(Some(credentials)) => return Ok(credentials),
+            Ok(None) => {}
+            Err(error) => {
+                tell(&error);
+                if !matches!(error, CacheError::Damaged { .. }) {
+                    cache = None;
+                }
+            }
+        }
+    } else {
+        tracing::warn!("the credential cache: neither HOME nor {CACHE_FILE} says where it is");
+    }
+    let credentials = credentials::resolve(aws, mfa::ask).await?;
+    if let Some(open) = &cache
+        && let Err(error) = open.put(key, &credentials, SystemTime::now()).await
+    {
+        tell(&error);
+    }
+    Ok(credentials)
+}
+
+fn cache_file() -> Option<PathBuf> {
+    let below_home = || {
+        let home = PathBuf::from(variable("HOME")?);
+        Some(home.join(".kube/cache/aws-iam-authenticator/credentials.yaml"))
+    };
+    variable(CACHE_FILE).map(PathBuf::from).or_else(below_home)
+}
+
+/// A variable of the environment; an empty one says nothing.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// The credentials of a new session of `role`.
 async fn assume(
     role: &str,
     args: &Args,
     aws: &SdkConfig,
     credentials: &Credentials,
-    cluster_id: &ClusterId,
-    endpoint: &Endpoint,
 ) -> anyhow::Result<Credentials> {
-    let session_name = match &args.session_name {
-        Some(name) => name.clone(),
-        None if args.forward_session_name => own_session_name(credentials, cluster_id, endpoint).await?,
-        None => format!("arngate-{}", Timestamp::now().as_second()),
-    };
-    let mut builder = AssumeRoleProvider::builder(role)
-        .configure(aws)
-        .region(Region::new(endpoint.region().to_owned()))
-        .session_name(session_name);
-    if let Some(external_id) = &args.external_id {
-        builder = builder.external_id(external_id);
+    let given = |text: &String| !text.is_empty();
+    let mut name = args.session_name.clone().filter(given);
+    if args.forward_session_name {
+        name = session_name(aws, credentials).await?;
+        if name.is_none() {
+            tracing::warn!("the credentials are no role session: there is no session name to forward");
+        }
     }
-    let provider = builder.build_from_provider(credentials.clone()).await;
-    provider.provide_credentials().await.with_context(|| format!("cannot assume the role {role}"))
-}
-
-/// The name of the role session that `credentials` are, as STS says.
-async fn own_session_name(
-    credentials: &Credentials,
-    cluster_id: &ClusterId,
-    endpoint: &Endpoint,
-) -> anyhow::Result<String> {
-    let now = Timestamp::now();
-    let token = token::presign(credentials, cluster_id, endpoint, now).context("cannot sign")?;
-    let endpoints = Endpoints::of(endpoint);
-    let request =
-        token::parse(token.expose(), &endpoints, now).context("cannot ask STS who the credentials are")?;
-    let client = Client::new(&ClientOptions::default(), cluster_id, Metrics::new())?;
-    let caller =
-        client.get_caller_identity(&request).await.context("cannot ask STS who the credentials are")?;
-    let session = caller.user_id.split_once(':').map(|(_, session)| session.to_owned());
-    session.with_context(|| {
-        format!("{} is no role session: there is no session name to forward; give one with -s", caller.arn)
-    })
+    let session = RoleSession {
+        role_arn: role.to_owned(),
+        name: name.unwrap_or_else(default_session_name),
+        external_id: args.external_id.clone().filter(given),
+        ..RoleSession::default()
+    };
+    Ok(assume_role(aws, credentials, session).await?)
 }
 
 fn exec_credential(api_version: ApiVersion, token: &Token, now: Timestamp) -> serde_json::Result<String> {

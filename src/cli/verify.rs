@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use crate::{
     identity::Identity,
     sts::{Client, StsError},
     telemetry::Metrics,
-    token::{self, ClusterId},
+    token,
 };
 
 /// A token refused: exit code 3.
@@ -65,10 +65,7 @@ struct Verified<'a> {
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
-    let Some(cluster_id) = &global.cluster_id else {
-        bail!("no cluster ID: give the one that the token is for with -i ID")
-    };
-    let cluster_id: ClusterId = cluster_id.parse().context("--cluster-id")?;
+    let cluster_id = global.cluster_id()?;
     let token = match args.token.as_str() {
         "-" => read_token()?,
         token => token.to_owned(),

@@ -1,12 +1,9 @@
 //! The principals that are administrators whatever the backends say: `server.adminPrincipals`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use super::{Mapping, Origin, Section, Snapshot, Subject, Template};
-use crate::{
-    identity::{Principal, PrincipalKind},
-    yaml::Position,
-};
+use super::{Mapping, Origin, Snapshot, Subject, Template};
+use crate::identity::{Principal, PrincipalKind};
 
 /// The group whose members may do anything.
 /// <https://kubernetes.io/docs/reference/access-authn-authz/rbac/#user-facing-roles>
@@ -29,18 +26,17 @@ impl Snapshot {
                     format!("arn:{partition}:sts::{account}:assumed-role/{name}/{{{{SessionNameRaw}}}}");
                 Template::parse(&arn)
             });
-            let position = Position { line: 1, column: 1 };
             let mapping = Mapping {
                 username,
                 groups: [Template::parse(GROUP)].into(),
                 user_id: None,
                 also: None,
-                origin: Origin { section: Section::Administrators, entry: index + 1, position },
+                origin: Origin::Administrator(index + 1),
             };
             (Subject::Principal(principal.match_key()), Arc::new(mapping))
         };
-        let entries = principals.iter().enumerate().map(entry).collect();
-        Self::from_contents(BTreeMap::from([(Section::Administrators, entries)]))
+        let entries: Vec<_> = principals.iter().enumerate().map(entry).collect();
+        Self::of_entries(entries.iter())
     }
 }
 

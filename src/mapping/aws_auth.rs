@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Diagnostic, Section, Severity};
+use super::{Diagnostic, Place, Section, Severity};
 
 /// The keys and values of a ConfigMap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,8 +39,8 @@ impl AwsAuth {
     pub(super) fn find(&self, section: Section, diagnostics: &mut Vec<Diagnostic>) -> Found<'_> {
         let key = section.key();
         let mut tell = |severity, message: String, advice: String| {
-            let (entry, position) = (None, None);
-            diagnostics.push(Diagnostic { severity, section, entry, position, message, advice });
+            let place = Place::List { section, entry: None, position: None };
+            diagnostics.push(Diagnostic { severity, place, message, advice });
         };
         let others =
             self.data.iter().filter(|(other, _)| other.as_str() != key && other.eq_ignore_ascii_case(key));

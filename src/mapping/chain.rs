@@ -13,6 +13,8 @@ pub enum BackendMode {
     MountedFile,
     /// `EKSConfigMap`: `configmap/aws-auth` in `kube-system`.
     EksConfigMap,
+    /// `CRD`: the cluster's IAMIdentityMapping objects.
+    Crd,
     /// `DynamicFile`: a JSON file that is read anew when it changes.
     DynamicFile,
     /// `AdminPrincipals`: the principals that `server.adminPrincipals` names. It is asked before all others, and is
@@ -22,7 +24,9 @@ pub enum BackendMode {
 
 /// A text that names no backend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no such backend, or none that this version serves; want MountedFile, EKSConfigMap or DynamicFile")]
+#[error(
+    "no such backend, or none that this version serves; want MountedFile, EKSConfigMap, CRD or DynamicFile"
+)]
 pub struct UnknownBackendMode;
 
 impl BackendMode {
@@ -32,6 +36,7 @@ impl BackendMode {
         match self {
             Self::MountedFile => "MountedFile",
             Self::EksConfigMap => "EKSConfigMap",
+            Self::Crd => "CRD",
             Self::DynamicFile => "DynamicFile",
             Self::AdminPrincipals => "AdminPrincipals",
         }
@@ -53,6 +58,7 @@ impl FromStr for BackendMode {
         match text {
             "MountedFile" | "File" => Ok(Self::MountedFile),
             "EKSConfigMap" | "ConfigMap" => Ok(Self::EksConfigMap),
+            "CRD" => Ok(Self::Crd),
             "DynamicFile" => Ok(Self::DynamicFile),
             _ => Err(UnknownBackendMode),
         }
@@ -243,7 +249,7 @@ impl Chain {
                 return Mapped::NotLoaded(backend.mode);
             };
             let (rendered, origin) = match found {
-                Match::Entry(mapping) => (mapping.render(identity), mapping.origin),
+                Match::Entry(mapping) => (mapping.render(identity), &mapping.origin),
                 Match::Account(origin) => (Ok((identity.principal().canonical_arn(), Vec::new())), origin),
             };
             return match rendered {
@@ -254,6 +260,7 @@ impl Chain {
                     Mapped::Reserved(backend.mode)
                 }
                 Ok((username, groups)) => {
+                    let origin = origin.clone();
                     Mapped::Found(MappedUser { username, groups, backend: backend.mode, origin })
                 }
                 Err(error) => Mapped::Failed(error),
@@ -372,6 +379,7 @@ mod tests {
             ("File", BackendMode::MountedFile),
             ("EKSConfigMap", BackendMode::EksConfigMap),
             ("ConfigMap", BackendMode::EksConfigMap),
+            ("CRD", BackendMode::Crd),
             ("DynamicFile", BackendMode::DynamicFile),
         ] {
             assert_eq!(name.parse(), Ok(mode));

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::{PermissionSet, RenderError, Section, Subject, Template};
 use crate::{identity::Identity, yaml::Position};
@@ -19,9 +19,20 @@ pub struct Mapping {
     pub origin: Origin,
 }
 
-/// Where an entry was written.
+/// Where a mapping was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// In one of the three lists.
+    Listed(Listed),
+    /// In the IAMIdentityMapping of this name.
+    Object(Arc<str>),
+    /// In `server.adminPrincipals`: which of them, from 1.
+    Administrator(usize),
+}
+
+/// An entry's place in the three lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin {
+pub struct Listed {
     /// In which list.
     pub section: Section,
     /// Which entry, from 1.
@@ -32,11 +43,13 @@ pub struct Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} entry {}", self.section.key(), self.entry)?;
-        if self.section == Section::Administrators {
-            return Ok(());
+        match self {
+            Self::Listed(Listed { section, entry, position }) => {
+                write!(f, "{} entry {entry} (line {})", section.key(), position.line)
+            }
+            Self::Object(name) => write!(f, "IAMIdentityMapping {name}"),
+            Self::Administrator(number) => write!(f, "adminPrincipals entry {number}"),
         }
-        write!(f, " (line {})", self.position.line)
     }
 }
 

@@ -1,6 +1,6 @@
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Mapping, Origin, PermissionSet, Section, Subject};
+use super::{Listed, Mapping, Origin, PermissionSet, Section, Subject};
 use crate::identity::{AccountId, Identity, MatchKey};
 
 /// What is looked up: made once, never changed, each question a hash look-up or three.
@@ -20,7 +20,7 @@ pub enum Match<'a> {
     /// An entry of mapRoles or mapUsers.
     Entry(&'a Mapping),
     /// An entry of mapAccounts: the username is the canonical ARN, and there are no groups.
-    Account(Origin),
+    Account(&'a Origin),
 }
 
 impl Index {
@@ -29,9 +29,9 @@ impl Index {
         let entry = Arc::clone(mapping);
         match subject {
             Subject::Principal(key) => {
-                let entries = match mapping.origin.section {
-                    Section::Users => &mut self.users,
-                    Section::Roles | Section::Accounts | Section::Administrators => &mut self.roles,
+                let entries = match mapping.origin {
+                    Origin::Listed(Listed { section: Section::Users, .. }) => &mut self.users,
+                    Origin::Listed(_) | Origin::Object(_) | Origin::Administrator(_) => &mut self.roles,
                 };
                 entries.insert(key.clone(), entry);
             }
@@ -42,7 +42,7 @@ impl Index {
                 self.user_ids.insert(user_id.clone(), entry);
             }
             Subject::Account(account) => {
-                self.accounts.insert(*account, mapping.origin);
+                self.accounts.insert(*account, mapping.origin.clone());
             }
         }
     }
@@ -61,7 +61,7 @@ impl Index {
             .or_else(|| self.users.get(&key).filter(admitted))
             .or_else(|| self.user_ids.get(identity.user_id()).filter(admitted))
             .map(|mapping| Match::Entry(mapping))
-            .or_else(|| self.accounts.get(&principal.account()).copied().map(Match::Account))
+            .or_else(|| self.accounts.get(&principal.account()).map(Match::Account))
     }
 
     /// How many subjects of each kind are mapped.

@@ -5,6 +5,8 @@
 //!      │ section: YAML ─▶ entries, each valid or not, with diagnostics
 //!      ▼
 //! Snapshot::update(last good, new) ─▶ Snapshot { contents of the three sections, Index }
+//!      ▲
+//!      │ Objects::snapshot ◀─ apply, delete, replace ─ IAMIdentityMapping objects
 //!      │ Publisher::publish (an atomic swap)
 //!      ▼
 //! Chain [backend, backend, …] ◀── map(identity) ── first match in order; template ─▶ username, groups
@@ -17,9 +19,14 @@
 mod administrators;
 mod aws_auth;
 mod chain;
+mod changes;
 mod diagnostic;
+mod edit;
 mod entry;
+mod explain;
 mod index;
+mod manifest;
+mod objects;
 mod saved;
 mod section;
 mod snapshot;
@@ -31,9 +38,14 @@ pub use chain::{
     Backend, BackendMode, BackendState, Chain, CurrentChain, Mapped, MappedUser, Publisher, Standing,
     UnknownBackendMode,
 };
-pub use diagnostic::{Diagnostic, Severity};
-pub use entry::{Mapping, Origin};
+pub use changes::{Change, Gives};
+pub use diagnostic::{Diagnostic, Place, Severity};
+pub use edit::Edit;
+pub use entry::{Listed, Mapping, Origin};
+pub use explain::{Explanation, NearMiss, explain};
 pub use index::{Index, Match};
+pub use manifest::{Finding, MAX_LEN as MAX_MANIFEST_LEN, Manifest, ManifestError};
+pub use objects::{Object, ObjectSpec, Objects};
 pub use saved::{SaveError, Saved, SavedError};
 pub use section::{MatchBy, Section};
 pub use snapshot::{Figures, Snapshot};

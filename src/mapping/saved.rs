@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Mapping, Origin, PermissionSet, Section, Snapshot, Subject, Template};
+use super::{Listed, Mapping, Origin, PermissionSet, Section, Snapshot, Subject, Template};
 use crate::{identity::Principal, yaml::Position};
 
 /// The longest text that is written or read, in bytes.
@@ -121,7 +121,7 @@ impl Saved {
             map_accounts: Vec::new(),
         };
         for (section, subject, mapping) in snapshot.entries() {
-            document.list(section).ok_or(SaveError::Foreign)?.push(Entry::new(subject, mapping)?);
+            document.list(section).push(Entry::new(subject, mapping)?);
         }
         let json = serde_json::to_string(&document).map_err(SaveError::Json)?;
         let text = format!("{MAGIC} {VERSION} {}\n{json}\n", sum(&json));
@@ -154,7 +154,7 @@ impl Saved {
         let confirmed_at = document.confirmed_at.parse().map_err(|error| content(&error))?;
         let mut contents = BTreeMap::new();
         for section in Section::ALL {
-            let entries = document.list(section).map(std::mem::take).unwrap_or_default().into_iter();
+            let entries = std::mem::take(document.list(section)).into_iter();
             let entries: Result<Vec<_>, _> = entries.map(|entry| entry.read(section)).collect();
             contents.insert(section, entries.map_err(|error| content(&error))?);
         }
@@ -163,12 +163,11 @@ impl Saved {
 }
 
 impl Document {
-    const fn list(&mut self, section: Section) -> Option<&mut Vec<Entry>> {
+    const fn list(&mut self, section: Section) -> &mut Vec<Entry> {
         match section {
-            Section::Roles => Some(&mut self.map_roles),
-            Section::Users => Some(&mut self.map_users),
-            Section::Accounts => Some(&mut self.map_accounts),
-            Section::Administrators => None,
+            Section::Roles => &mut self.map_roles,
+            Section::Users => &mut self.map_users,
+            Section::Accounts => &mut self.map_accounts,
         }
     }
 }
@@ -185,7 +184,9 @@ impl Entry {
             Subject::Account(account) => Whom::Account(account.to_string()),
             Subject::UserId(_) => return Err(SaveError::Foreign),
         };
-        let Origin { entry, position, .. } = mapping.origin;
+        let Origin::Listed(Listed { entry, position, .. }) = mapping.origin else {
+            return Err(SaveError::Foreign);
+        };
         Ok(Self {
             subject,
             username: mapping.username.as_ref().map(Template::to_string),
@@ -215,7 +216,7 @@ impl Entry {
             groups: self.groups.iter().map(|group| Template::parse(group)).collect(),
             user_id: self.user_id.map(Into::into),
             also: None,
-            origin: Origin { section, entry, position: Position { line, column } },
+            origin: Origin::Listed(Listed { section, entry, position: Position { line, column } }),
         };
         Ok((subject, Arc::new(mapping)))
     }

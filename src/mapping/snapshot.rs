@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    AwsAuth, Diagnostic, Index, Mapping, Section, Severity, Subject,
+    AwsAuth, Diagnostic, Index, Mapping, Origin, Place, Section, Severity, Subject,
     aws_auth::Found,
     section::{Contents, MatchBy, Parsed, Valid, read},
 };
@@ -112,6 +112,15 @@ impl Snapshot {
         (Self::follow(previous, parsed, &mut diagnostics), diagnostics)
     }
 
+    /// The mappings of `entries`, of which no two are about the same subject.
+    pub(super) fn of_entries<'a>(entries: impl Iterator<Item = &'a (Subject, Arc<Mapping>)>) -> Self {
+        let mut snapshot = Self::default();
+        for (subject, mapping) in entries {
+            snapshot.index.insert(subject, mapping);
+        }
+        snapshot
+    }
+
     /// Puts `contents` in force as they are.
     pub(super) fn from_contents(contents: BTreeMap<Section, Contents>) -> Self {
         let mut index = Index::default();
@@ -119,6 +128,18 @@ impl Snapshot {
             index.insert(subject, mapping);
         }
         Self { contents, index, figures: Figures::default() }
+    }
+
+    /// This one's mappings, and those of `other` in the lists that this one has none of.
+    pub(super) fn joined(self, other: Self) -> Self {
+        let mut contents = self.contents;
+        for (section, entries) in other.contents {
+            let own = contents.entry(section).or_default();
+            if own.is_empty() {
+                *own = entries;
+            }
+        }
+        Self { figures: self.figures, ..Self::from_contents(contents) }
     }
 
     fn follow(
@@ -166,7 +187,11 @@ fn settle(section: Section, valid: Vec<Valid>, diagnostics: &mut Vec<Diagnostic>
             settled.push(entry);
             continue;
         };
-        let (this, other) = (entry.mapping.origin, earlier.mapping.origin);
+        let (Origin::Listed(this), Origin::Listed(other)) = (&entry.mapping.origin, &earlier.mapping.origin)
+        else {
+            // Objects have names, and do not come this way.
+            continue;
+        };
         let (counts, why) = match (earlier.with_path, entry.with_path) {
             (false, true) => (other.entry, "the one without a path counts"),
             (true, false) => (this.entry, "the one without a path counts"),
@@ -174,9 +199,7 @@ fn settle(section: Section, valid: Vec<Valid>, diagnostics: &mut Vec<Diagnostic>
         };
         diagnostics.push(Diagnostic {
             severity: Severity::Warning,
-            section,
-            entry: Some(this.entry),
-            position: Some(this.position),
+            place: Place::List { section, entry: Some(this.entry), position: Some(this.position) },
             message: format!(
                 "maps what entry {} (line {}) maps too; {why}, so entry {counts} does",
                 other.entry, other.position.line
@@ -241,9 +264,7 @@ fn parse(section: Section, text: &str, diagnostics: &mut Vec<Diagnostic>) -> Opt
         Err(error) => {
             diagnostics.push(Diagnostic {
                 severity: Severity::Error,
-                section,
-                entry: None,
-                position: Some(error.position),
+                place: Place::List { section, entry: None, position: Some(error.position) },
                 message: format!("cannot be read as YAML ({}); the list stays as it last was", error.message),
                 advice: error.advice.to_owned(),
             });

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{ConfigMapSource, DynamicFileSource, KubernetesError, LastGood, client, config_map};
+use super::{ConfigMapSource, CrdSource, DynamicFileSource, KubernetesError, LastGood, client, watch};
 use crate::{
     mapping::{Backend, BackendMode, Chain, CurrentChain, Figures, MatchBy, Snapshot},
     telemetry::Metrics,
@@ -163,13 +163,15 @@ impl Backends {
                 None
             }
             BackendMode::EksConfigMap => {
-                let settings = &self.settings;
-                let client =
-                    client(settings.kubeconfig.as_deref(), settings.master.as_deref(), config_map::QUIET)
-                        .await?;
+                let client = self.client().await?;
                 metrics.backend_waiting(mode);
-                let last_good = settings.last_good.clone();
+                let last_good = self.settings.last_good.clone();
                 Some(tokio::spawn(ConfigMapSource::new(publisher, metrics, last_good).run(client)))
+            }
+            BackendMode::Crd => {
+                let client = self.client().await?;
+                metrics.backend_waiting(mode);
+                Some(tokio::spawn(CrdSource::new(publisher, metrics).run(client)))
             }
             BackendMode::DynamicFile => {
                 let path = self.settings.dynamic_file.clone().ok_or(BackendError::NoDynamicFile)?;
@@ -181,5 +183,10 @@ impl Backends {
         let reserved = self.settings.reserved_prefixes.iter().filter(|(reserving, _)| *reserving == mode);
         let reserved: Vec<String> = reserved.flat_map(|(_, prefixes)| prefixes.clone()).collect();
         Ok(Running { backend: backend.reserving(&reserved), _source: source.map(AbortOnDropHandle::new) })
+    }
+
+    async fn client(&self) -> Result<kube::Client, KubernetesError> {
+        let settings = &self.settings;
+        client(settings.kubeconfig.as_deref(), settings.master.as_deref(), watch::QUIET).await
     }
 }

@@ -1,20 +1,17 @@
 //! The backend EKSConfigMap: watches `aws-auth` in `kube-system`.
 //!
 //! ```text
-//! list ─▶ Init, InitApply, InitDone ─┐
-//! watch ─▶ Apply, Delete ────────────┴▶ State::see ─▶ Snapshot::update(last good) ─▶ Publisher
-//!   └ failure ─▶ wait (jittered, 0.5 s to 5 s) ─▶ list again       ├▶ Keeper: the last good snapshot, on disk
-//!                                                                  └▶ Teller: events on the ConfigMap
+//! watch ─▶ list, changes ─▶ State::see ─▶ Snapshot::update(last good) ─┬▶ Publisher
+//!                                                                      ├▶ Keeper: the last good snapshot, on disk
+//!                                                                      └▶ Teller: events on the ConfigMap
 //! ```
 //!
 //! At the start, what an earlier run saw last is what the first list follows, so that a broken aws-auth keeps what was
 //! good. It is put in force itself only where the API server does not answer: a mapping that was removed meanwhile
 //! does not come back for as long as a list takes.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use futures::TryStreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -25,6 +22,7 @@ use kube::{
 use super::{
     events::{self, Teller},
     last_good::{Keeper, LastGood},
+    watch::{Failure, Sink, watch},
 };
 use crate::{
     mapping::{AwsAuth, BackendMode, Figures, Publisher, Severity, Snapshot},
@@ -36,15 +34,6 @@ pub const NAMESPACE: &str = "kube-system";
 /// What it is called.
 pub const NAME: &str = "aws-auth";
 
-/// How long one watch lasts, in seconds; then a new one begins where it ended.
-const WATCH_SECONDS: u32 = 120;
-/// How long a watch may be silent before it counts as broken. Longer than a watch lasts.
-pub const QUIET: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 15);
-
-/// How long a list may take.
-const LIST_TIMEOUT: Duration = Duration::from_secs(15);
-/// The longest wait between two tries, before jitter.
-const MAX_WAIT: Duration = Duration::from_secs(5);
 /// How many diagnostics of one update are logged; the metrics count all.
 const MAX_TOLD: usize = 50;
 
@@ -86,21 +75,8 @@ impl ConfigMapSource {
         }
         self.state.teller = Some(Teller::start(client.clone(), self.state.metrics.clone()));
         let api: Api<ConfigMap> = Api::namespaced(client, NAMESPACE);
-        let only_this =
-            watcher::Config::default().fields(&format!("metadata.name={NAME}")).timeout(WATCH_SECONDS);
-        let mut patience = patience();
-        loop {
-            let failure = self.follow(&api, &only_this, &mut patience).await;
-            self.state.metrics.watch_failure();
-            self.state.restore();
-            let wait = patience.next().unwrap_or(MAX_WAIT);
-            tracing::warn!(
-                error = failure,
-                ?wait,
-                "cannot list or watch configmap/aws-auth; will list again"
-            );
-            tokio::time::sleep(wait).await;
-        }
+        let only_this = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
+        watch(api, only_this, &mut self.state).await;
     }
 
     async fn read_last_good(&mut self, last_good: LastGood) {
@@ -123,46 +99,6 @@ impl ConfigMapSource {
             ),
         }
         self.state.keeper = Some(last_good.keeper(self.state.metrics.clone()));
-    }
-
-    /// Lists, then watches, until something fails: what, in words. Each failure leads to a new list, since a watch
-    /// that cannot go on where it ended would never show what was missed.
-    async fn follow(
-        &mut self,
-        api: &Api<ConfigMap>,
-        only_this: &watcher::Config,
-        patience: &mut ExponentialBackoff,
-    ) -> String {
-        let mut events = pin!(watcher::watcher(api.clone(), only_this.clone()));
-        let mut listed = false;
-        loop {
-            let limit = match (listed, &self.state.restored) {
-                (true, _) => QUIET,
-                (false, Some(_)) => RESTORE_AFTER,
-                (false, None) => LIST_TIMEOUT,
-            };
-            let event = match tokio::time::timeout(limit, events.try_next()).await {
-                Ok(Ok(Some(event))) => event,
-                Ok(Ok(None)) => return "the watch ended".to_owned(),
-                // Debug would print whole requests; Display is a line.
-                Ok(Err(error)) => return error.to_string(),
-                // A watch without an event is the rule: aws-auth changes seldom.
-                Err(_) if listed => {
-                    self.state.confirm(Timestamp::now());
-                    continue;
-                }
-                Err(_) if self.state.restored.is_some() => {
-                    self.state.restore();
-                    continue;
-                }
-                Err(_) => return format!("no list within {} s", LIST_TIMEOUT.as_secs()),
-            };
-            if matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_)) {
-                listed = true;
-                *patience = self::patience();
-            }
-            self.state.see(event, Timestamp::now());
-        }
     }
 }
 
@@ -192,8 +128,9 @@ enum Listed {
     Found(Box<ConfigMap>),
 }
 
-impl State {
-    fn see(&mut self, event: Event<ConfigMap>, now: Timestamp) {
+impl Sink<ConfigMap> for State {
+    fn see(&mut self, event: Event<ConfigMap>) {
+        let now = Timestamp::now();
         match event {
             Event::Init => self.listed = Listed::Nothing,
             Event::InitApply(object) if is_aws_auth(&object) => {
@@ -210,6 +147,33 @@ impl State {
         }
     }
 
+    /// One object is whole as soon as it is seen.
+    fn settle(&mut self) {}
+
+    fn late_after(&self) -> Option<Duration> {
+        self.restored.as_ref().map(|_| RESTORE_AFTER)
+    }
+
+    fn late(&mut self) {
+        self.restore();
+    }
+
+    fn quiet(&mut self) {
+        self.confirm(Timestamp::now());
+    }
+
+    fn failed(&mut self, failure: &Failure, wait: Duration) {
+        self.metrics.watch_failure();
+        self.restore();
+        tracing::warn!(
+            error = %failure,
+            ?wait,
+            "cannot list or watch configmap/aws-auth; will list again"
+        );
+    }
+}
+
+impl State {
     fn update(&mut self, object: ConfigMap, now: Timestamp) {
         let metadata = events::metadata(&object);
         let (snapshot, diagnostics) = Snapshot::update(self.last.as_deref(), &held(object));
@@ -288,17 +252,4 @@ fn held(object: ConfigMap) -> AwsAuth {
 
 fn is_aws_auth(object: &ConfigMap) -> bool {
     object.metadata.name.as_deref() == Some(NAME) && object.metadata.namespace.as_deref() == Some(NAMESPACE)
-}
-
-/// How long to wait after a failure: doubling from half a second to five, each with jitter, so that the
-/// authenticators of several control-plane nodes do not come back at the same moment. Short at the end, since
-/// one small list is cheap for an API server and a stale aws-auth is dear for its users.
-fn patience() -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(500))
-        .with_max_delay(MAX_WAIT)
-        .with_factor(2.0)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }

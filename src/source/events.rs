@@ -224,14 +224,12 @@ pub(super) fn metadata(object: &ConfigMap) -> ObjectMeta {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping::Section;
+    use crate::mapping::{Place, Section};
 
     fn diagnostic(number: usize, severity: Severity) -> Diagnostic {
         Diagnostic {
             severity,
-            section: Section::Roles,
-            entry: Some(number),
-            position: None,
+            place: Place::List { section: Section::Roles, entry: Some(number), position: None },
             message: "is wrong".to_owned(),
             advice: "mend it".to_owned(),
         }

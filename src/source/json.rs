@@ -57,7 +57,8 @@ fn node(json: Json) -> Node {
             fields.into_iter().map(|(key, value)| (node(Json::String(key)), node(value))).collect(),
         ),
     };
-    Node { value, span: Position { line: 1, column: 1 } }
+    let start = Position { line: 1, column: 1 };
+    Node { value, span: start, end: start }
 }
 
 #[cfg(test)]

@@ -4,7 +4,12 @@ use std::{net::IpAddr, path::Path, time::Duration};
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{
+    client::ClientBuilder,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+use super::pace::PaceLayer;
 
 /// Why there is no connection to the API server. Whether it answers is not looked at here.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +24,8 @@ pub enum KubernetesError {
     },
     /// No kubeconfig given, and no service account found.
     #[error(
-        "not in a pod with a service account, and no kubeconfig given: {0}; set --kubeconfig for the backend \
-         EKSConfigMap"
+        "not in a pod with a service account, and no kubeconfig given: {0}; set --kubeconfig for the backends \
+         EKSConfigMap and CRD"
     )]
     InCluster(#[from] kube::config::InClusterError),
     /// `--master` is no URL.
@@ -64,7 +69,7 @@ pub async fn client(
     }
     config.connect_timeout = Some(Duration::from_secs(5));
     config.read_timeout = Some(quiet);
-    Ok(kube::Client::try_from(config)?)
+    Ok(ClientBuilder::try_from(config)?.with_layer(&PaceLayer).build())
 }
 
 /// Whether the kubeconfig's current cluster has a `proxy-url`.

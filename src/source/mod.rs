@@ -5,16 +5,20 @@
 pub mod backend_mode_file;
 mod backends;
 pub mod config_map;
+pub mod crd;
 mod dynamic_file;
 mod events;
 mod freshness;
 mod json;
 mod kubernetes;
 pub mod last_good;
+mod pace;
+mod watch;
 pub mod watched_file;
 
 pub use backends::{BackendError, BackendSettings, Backends};
 pub use config_map::ConfigMapSource;
+pub use crd::CrdSource;
 pub use dynamic_file::DynamicFileSource;
 pub use kubernetes::{KubernetesError, client};
 pub use last_good::LastGood;

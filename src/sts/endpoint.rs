@@ -77,6 +77,26 @@ impl Endpoint {
         Ok(Self::new(&format!("sts.{region}.{}", suffix(partition)), region))
     }
 
+    /// The host that the AWS SDKs sign for where a client asks for the region's FIPS or dual-stack one. The two
+    /// together are in no server's table: FIPS wins. `aws-global` is the host of no region.
+    ///
+    /// # Errors
+    /// As [`regional`](Self::regional).
+    pub fn of_client(region: &str, fips: bool, dual_stack: bool) -> Result<Self, EndpointError> {
+        let plain = Self::regional(region)?;
+        if region == "aws-global" {
+            return Ok(Self::global());
+        }
+        let partition = owner(region).unwrap_or(Partition::Aws);
+        Ok(match dual_stack_suffix(partition) {
+            // GovCloud's plain hosts are FIPS ones.
+            _ if fips && partition == Partition::AwsUsGov => plain,
+            _ if fips => Self::new(&format!("sts-fips.{region}.{}", suffix(partition)), region),
+            Some(suffix) if dual_stack => Self::new(&format!("sts.{region}.{suffix}"), region),
+            _ => plain,
+        })
+    }
+
     /// `sts.amazonaws.com`.
     #[must_use]
     pub fn global() -> Self {
@@ -319,6 +339,25 @@ mod tests {
         ] {
             assert!(endpoints.look_up(host).is_none(), "{host}");
         }
+    }
+
+    #[test]
+    fn what_a_client_may_ask_for_is_in_its_partitions_table() {
+        for (region, fips, dual_stack, want) in [
+            ("eu-central-1", false, false, "sts.eu-central-1.amazonaws.com"),
+            ("us-west-2", true, false, "sts-fips.us-west-2.amazonaws.com"),
+            ("us-west-2", true, true, "sts-fips.us-west-2.amazonaws.com"),
+            ("us-gov-west-1", true, false, "sts.us-gov-west-1.amazonaws.com"),
+            ("eu-central-1", false, true, "sts.eu-central-1.api.aws"),
+            ("us-iso-east-1", false, true, "sts.us-iso-east-1.c2s.ic.gov"),
+            ("aws-global", false, false, "sts.amazonaws.com"),
+        ] {
+            let endpoint = Endpoint::of_client(region, fips, dual_stack).unwrap();
+            assert_eq!(endpoint.host(), want);
+            let partition = owner(region).unwrap_or(Partition::Aws);
+            assert_eq!(endpoints(partition).look_up(want).map(|known| &**known), Some(&endpoint), "{want}");
+        }
+        assert!(Endpoint::of_client("us east", false, false).is_err());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::{
     mapping::{BackendMode, Snapshot},
     outcome::Outcome,
     sts::{NoVerdict, StsError},
+    webhook::admission::Verdict,
 };
 
 /// Everything that `/metrics` shows. Cloning is cheap; clones count into the same figures.
@@ -32,6 +33,8 @@ pub struct Metrics {
     sts_throttling: IntCounterVec,
     sts_latency: HistogramVec,
     watch_failures: IntCounter,
+    crd_watch_failures: IntCounter,
+    crd_status_writes: IntCounterVec,
     dynamic_file_failures: IntCounter,
     dynamic_latency: HistogramVec,
     dynamic_file_enabled: IntGauge,
@@ -50,11 +53,33 @@ pub struct Metrics {
     snapshot_age: IntGaugeVec,
     snapshot_write_failures: IntCounter,
     event_failures: IntCounter,
+    admission_reviews: IntCounterVec,
 }
 
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Metrics")
+    }
+}
+
+/// What came of writing an IAMIdentityMapping's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusWrite {
+    /// It was written.
+    Written,
+    /// The object had changed or gone meanwhile.
+    Outdated,
+    /// It could not be written.
+    Failed,
+}
+
+impl StatusWrite {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Outdated => "outdated",
+            Self::Failed => "failed",
+        }
     }
 }
 
@@ -75,6 +100,7 @@ impl Metrics {
         Self::try_new().unwrap_or_else(|error| unreachable!("metric definitions are constants: {error}"))
     }
 
+    #[expect(clippy::too_many_lines, reason = "one definition after the other")]
     fn try_new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let opts = |name: &str, help: &str| Opts::new(name, help).namespace(NAMESPACE);
@@ -98,6 +124,11 @@ impl Metrics {
             "Failures to list or watch the aws-auth ConfigMap.",
         ))?;
         registry.register(Box::new(watch_failures.clone()))?;
+        let crd_watch_failures = IntCounter::with_opts(opts(
+            "crd_watch_failures_total",
+            "Failures to list or watch IAMIdentityMappings, other than that the cluster has no such kind.",
+        ))?;
+        registry.register(Box::new(crd_watch_failures.clone()))?;
         let dynamic_file_failures = IntCounter::with_opts(opts(
             "dynamicfile_failures_total",
             "Times that a file of mappings or of backends could not be read or watched.",
@@ -208,6 +239,11 @@ impl Metrics {
                 "event_failures_total",
                 "Events on the ConfigMap that the API server did not take.",
             )?,
+            admission_reviews: counters(
+                "admission_reviews_total",
+                "Edits of aws-auth that were looked at before they were made, by what was said.",
+                &["verdict"],
+            )?,
             dynamic_file_enabled: gauge(
                 "dynamic_file_enabled",
                 "1 while DynamicFile is one of several backends, 0 otherwise.",
@@ -218,6 +254,12 @@ impl Metrics {
             )?,
             dynamic_file_failures,
             dynamic_latency,
+            crd_status_writes: counters(
+                "crd_status_writes_total",
+                "Writes of IAMIdentityMappings' status, by what came of them.",
+                &["result"],
+            )?,
+            crd_watch_failures,
             watch_failures,
             registry,
         })
@@ -257,6 +299,16 @@ impl Metrics {
     /// Counts a failed list or watch of aws-auth.
     pub fn watch_failure(&self) {
         self.watch_failures.inc();
+    }
+
+    /// Counts a failed list or watch of IAMIdentityMappings.
+    pub fn crd_watch_failure(&self) {
+        self.crd_watch_failures.inc();
+    }
+
+    /// Counts a write of an IAMIdentityMapping's status.
+    pub fn crd_status_write(&self, result: StatusWrite) {
+        self.crd_status_writes.with_label_values(&[result.label()]).inc();
     }
 
     /// Counts that a file of mappings or of backends could not be read or watched.
@@ -341,6 +393,11 @@ impl Metrics {
         self.snapshot_write_failures.inc();
     }
 
+    /// Counts an edit that was looked at before it was made.
+    pub fn admission_review(&self, verdict: Verdict) {
+        self.admission_reviews.with_label_values(&[verdict.label()]).inc();
+    }
+
     /// Counts an event that the API server did not take.
     pub fn event_failure(&self) {
         self.event_failures.inc();
@@ -380,16 +437,21 @@ mod tests {
         let metrics = Metrics::new();
         metrics.malformed_request(Duration::ZERO);
         metrics.dynamic_latency("DynamicFile", Duration::ZERO);
+        metrics.crd_watch_failure();
+        metrics.crd_status_write(StatusWrite::Written);
         metrics.backend_waiting(BackendMode::EksConfigMap);
         metrics.backend_loaded(BackendMode::EksConfigMap, 3, 2, 1);
         metrics.snapshot_in_force(BackendMode::EksConfigMap, &Snapshot::empty(), Timestamp::UNIX_EPOCH);
         metrics.restored(BackendMode::EksConfigMap, true);
+        metrics.admission_review(Verdict::Refused);
         metrics.snapshot_kept("1970-01-01T00:01:00Z".parse().unwrap());
         let text = String::from_utf8(metrics.render(Timestamp::UNIX_EPOCH).unwrap().0).unwrap();
         for line in [
             r#"aws_iam_authenticator_decisions_total{outcome="refused",reason="malformed_request"} 1"#,
             r#"aws_iam_authenticator_authenticate_latency_seconds_count{result="malformed_request"} 1"#,
             r#"aws_iam_authenticator_dynamic_e2e_latency_seconds_count{type="DynamicFile"} 1"#,
+            "aws_iam_authenticator_crd_watch_failures_total 1",
+            r#"aws_iam_authenticator_crd_status_writes_total{result="written"} 1"#,
             r#"aws_iam_authenticator_backend_loaded{backend="EKSConfigMap"} 1"#,
             r#"aws_iam_authenticator_mappings{backend="EKSConfigMap"} 3"#,
             r#"aws_iam_authenticator_mapping_diagnostics{backend="EKSConfigMap",severity="error"} 2"#,

@@ -9,4 +9,4 @@ mod metrics;
 
 pub use audit::{Review, record};
 pub use logs::{LogFormat, Verbosity, init};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, StatusWrite};

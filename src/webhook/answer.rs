@@ -50,9 +50,7 @@ pub fn review(version: ApiVersion, audiences: Vec<String>, outcome: &Outcome) ->
                 Unavailability::Sts(NoVerdict::Throttled) => StatusCode::TOO_MANY_REQUESTS,
                 Unavailability::Sts(_) | Unavailability::NotLoaded(_) => StatusCode::SERVICE_UNAVAILABLE,
             };
-            let mut answer = failure(code, unavailability.to_string());
-            answer.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
-            return answer;
+            return try_again(code, unavailability.to_string());
         }
     };
     let review =
@@ -64,6 +62,14 @@ pub fn review(version: ApiVersion, audiences: Vec<String>, outcome: &Outcome) ->
 #[must_use]
 pub fn failure(code: StatusCode, message: impl Into<String>) -> Answer {
     json(code, &status::Status::failure(code, message))
+}
+
+/// Answers what there is no verdict on now, so that the client asks again.
+#[must_use]
+pub fn try_again(code: StatusCode, message: impl Into<String>) -> Answer {
+    let mut answer = failure(code, message);
+    answer.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    answer
 }
 
 /// Answers a method that `path` does not have.
@@ -83,7 +89,9 @@ pub fn text(code: StatusCode, text: impl Into<Bytes>, content_type: HeaderValue)
     answer
 }
 
-fn json(code: StatusCode, body: &impl Serialize) -> Answer {
+/// Answers with JSON that nobody may keep.
+#[must_use]
+pub fn json(code: StatusCode, body: &impl Serialize) -> Answer {
     // These types have no map with other keys than text and no failing serializer.
     let body = serde_json::to_vec(body).unwrap_or_default();
     let mut answer = text(code, body, HeaderValue::from_static("application/json"));

@@ -38,6 +38,10 @@ const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
 const PING: Duration = Duration::from_secs(30);
 /// How many requests one HTTP/2 connection has under way at most. kube-apiserver opens one connection.
 const MAX_STREAMS: u32 = 250;
+/// How many bytes of a body may be on their way to a request that has not read them yet, and to all requests of
+/// a connection together.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
 /// How long requests under way have to end at shutdown. With the rest of the way out it stays below 10 s.
 const DRAIN: Duration = Duration::from_secs(9);
 /// The longest request head, in bytes.
@@ -133,6 +137,8 @@ async fn converse<S, A, F>(
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING)
         .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX));
     // hyper's own timers start with the first bytes; without one more, connections on which nobody ever says
     // anything would fill the port.

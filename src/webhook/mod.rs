@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! listener ── TLS ──▶ router ──▶ token_review ── token ──▶ Authenticator ── Outcome ──▶ answer ──▶ HTTP
-//!                        │ /metrics, /healthz, /readyz
+//!                        │ /validate/aws-auth, /metrics, /healthz, /readyz
 //! ```
 //!
 //! [`answer`] is the one place where an outcome becomes an HTTP answer.
 
+pub mod admission;
 pub mod answer;
+pub mod body;
 pub mod certificate;
 pub mod health;
 pub mod kubeconfig;

@@ -7,19 +7,20 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use http::{
     HeaderValue, Method, Request, StatusCode,
     header::{ACCEPT, CONTENT_TYPE},
 };
-use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use jiff::Timestamp;
 
 use super::{
+    admission::{self, Admission},
     answer::{self, Answer},
+    body::{BodyBudget, BodyError},
     health, token_review,
 };
 use crate::{
@@ -28,26 +29,35 @@ use crate::{
     telemetry::{self, Metrics},
 };
 
-/// The longest TokenReview that is read, in bytes.
-const MAX_BODY: usize = 1024 * 1024;
-
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Answers requests on the authentication port.
 #[derive(Debug)]
 pub struct Router {
     authenticator: Authenticator,
     audiences: Vec<String>,
     metrics: Metrics,
+    bodies: BodyBudget,
+    admission: Admission,
     reviews: AtomicU64,
 }
 
 impl Router {
     /// `audiences` are those that tokens accepted here are meant for; with none, a review's are not looked at.
     #[must_use]
-    pub const fn new(authenticator: Authenticator, audiences: Vec<String>, metrics: Metrics) -> Self {
-        Self { authenticator, audiences, metrics, reviews: AtomicU64::new(0) }
+    pub fn new(authenticator: Authenticator, audiences: Vec<String>, metrics: Metrics) -> Self {
+        Self {
+            authenticator,
+            audiences,
+            metrics,
+            bodies: BodyBudget::new(),
+            admission: Admission::new(Vec::new()),
+            reviews: AtomicU64::new(0),
+        }
+    }
+
+    /// The same, which looks at edits of aws-auth by `admission`.
+    #[must_use]
+    pub fn with_admission(self, admission: Admission) -> Self {
+        Self { admission, ..self }
     }
 
     /// Answers one request.
@@ -75,6 +85,12 @@ impl Router {
                 self.metrics.malformed_request(started.elapsed());
                 answer::method_not_allowed("POST")
             }
+            admission::PATH if request.method() == Method::POST => {
+                let (answer, verdict) = self.admission.answer(request.into_body()).await;
+                self.metrics.admission_review(verdict);
+                answer
+            }
+            admission::PATH => answer::method_not_allowed("POST"),
             "/healthz" if get => health::healthz(),
             "/readyz" if get => {
                 let form = health::Form::asked(request.uri().query(), request.headers().get(ACCEPT));
@@ -84,7 +100,7 @@ impl Router {
             "/healthz" | "/readyz" | "/metrics" => answer::method_not_allowed("GET"),
             _ => answer::failure(
                 StatusCode::NOT_FOUND,
-                "no such path; served are /authenticate, /healthz, /readyz and /metrics",
+                "no such path; served are /authenticate, /validate/aws-auth, /healthz, /readyz and /metrics",
             ),
         })
     }
@@ -95,7 +111,7 @@ impl Router {
         client: SocketAddr,
         started: Instant,
     ) -> Result<Answer, Answer> {
-        let review = read(request).await?;
+        let review = read(&self.bodies, request).await?;
         let version = review.api_version;
         let served = self.served_audiences(&review.spec.audiences);
         let decision = match &served {
@@ -134,7 +150,7 @@ impl Router {
 }
 
 /// Reads a TokenReview within its bounds. No message of a failure quotes the body, which may hold a token.
-async fn read(request: Request<Incoming>) -> Result<token_review::Request, Answer> {
+async fn read(budget: &BodyBudget, request: Request<Incoming>) -> Result<token_review::Request, Answer> {
     let is_json = request.headers().get(CONTENT_TYPE).is_none_or(|content_type| {
         let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
         essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
@@ -145,25 +161,8 @@ async fn read(request: Request<Incoming>) -> Result<token_review::Request, Answe
             "a TokenReview is sent as application/json",
         ));
     }
-    let too_large = || {
-        answer::failure(StatusCode::PAYLOAD_TOO_LARGE, format!("a TokenReview has at most {MAX_BODY} bytes"))
-    };
-    if request.body().size_hint().lower() > MAX_BODY as u64 {
-        return Err(too_large());
-    }
-    let body = Limited::new(request.into_body(), MAX_BODY);
-    let body = match tokio::time::timeout(BODY_TIMEOUT, body.collect()).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
-        Ok(Err(_)) => return Err(answer::failure(StatusCode::BAD_REQUEST, "the body broke off")),
-        Err(_) => {
-            return Err(answer::failure(
-                StatusCode::REQUEST_TIMEOUT,
-                format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs()),
-            ));
-        }
-    };
-    serde_json::from_slice(&body).map_err(|error| {
+    let body = budget.read(request.into_body()).await.map_err(BodyError::answer)?;
+    serde_json::from_slice(body.bytes()).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         answer::failure(
             StatusCode::BAD_REQUEST,

@@ -119,6 +119,7 @@ impl<'a> Loader<'a> {
         self.spend(1, span)?;
         let before = self.nodes;
         let position = position(span.start);
+        let mut end = self::position(span.end);
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, _tag) => {
                 let null =
@@ -126,24 +127,36 @@ impl<'a> Loader<'a> {
                 (if null { Value::Null } else { Value::Scalar(text.into()) }, anchor)
             }
             Event::SequenceStart(anchor, _tag) => {
-                let mut items = Vec::new();
+                let mut items: Vec<Node> = Vec::new();
                 loop {
                     match self.next()? {
-                        (Event::SequenceEnd, _) => break,
+                        (Event::SequenceEnd, span) => {
+                            end = end_of_collection(span, items.last()).unwrap_or(end);
+                            break;
+                        }
                         item => items.push(self.value(item, depth + 1)?),
                     }
                 }
                 (Value::Sequence(items), anchor)
             }
             Event::MappingStart(anchor, _tag) => {
-                let mut fields = Vec::new();
+                let mut fields: Vec<(Node, Node)> = Vec::new();
                 loop {
                     match self.next()? {
-                        (Event::MappingEnd, _) => break,
+                        (Event::MappingEnd, span) => {
+                            let last = fields.last().map(|(_, value)| value);
+                            end = end_of_collection(span, last).unwrap_or(end);
+                            break;
+                        }
                         key => {
                             let key = self.value(key, depth + 1)?;
-                            let value = self.next()?;
-                            fields.push((key, self.value(value, depth + 1)?));
+                            let (event, span) = self.next()?;
+                            let mut value = self.value((event, span), depth + 1)?;
+                            // The parser places what is not there at what comes next.
+                            if value.value == Value::Null && span.is_empty() {
+                                value.end = key.end;
+                            }
+                            fields.push((key, value));
                         }
                     }
                 }
@@ -155,11 +168,11 @@ impl<'a> Loader<'a> {
                 };
                 let (node, nodes) = (node.value.clone(), *nodes);
                 self.spend(nodes, span)?;
-                return Ok(Node { value: node, span: position });
+                return Ok(Node { value: node, span: position, end });
             }
             _ => return Err(error(span.start, "a value is missing", "")),
         };
-        let node = Node { value, span: position };
+        let node = Node { value, span: position, end };
         if anchor != 0 {
             self.anchors.insert(anchor, (node.clone(), self.nodes - before + 1));
         }
@@ -235,6 +248,12 @@ fn merge(fields: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
     own
 }
 
+/// Where a list or mapping ends, by the span of its end: that of its bracket, or an empty one that the parser places
+/// at what comes next.
+fn end_of_collection(span: Span, last: Option<&Node>) -> Option<Position> {
+    if span.is_empty() { last.map(|last| last.end) } else { Some(position(span.end)) }
+}
+
 fn position(marker: Marker) -> Position {
     Position { line: marker.line(), column: marker.col() + 1 }
 }
@@ -262,6 +281,18 @@ mod tests {
         let texts: Vec<Option<&str>> = items.iter().map(Node::as_str).collect();
         assert_eq!(texts, [Some("yes"), Some("0x1f"), Some("null"), None]);
         assert_eq!(items[1].span, Position { line: 4, column: 5 });
+    }
+
+    #[test]
+    fn every_value_has_an_end() {
+        let text =
+            "- a: b  # c\n  d:\n  - 'é'\n  - \"f\"\n# g\n- [h, {i: j}]\n- k:\n# l\n- *m\n- |\n  n\n\n- o\n";
+        let text = text.replace("- a", "- &m a");
+        let Value::Sequence(items) = read(&text).unwrap().unwrap().value else { panic!("no list") };
+        let ends: Vec<_> = items.iter().map(|item| (item.end.line, item.end.column)).collect();
+        assert_eq!(ends, [(4, 8), (6, 14), (7, 4), (9, 5), (13, 1), (13, 4)]);
+        assert_eq!(items[0].get("d").unwrap().end, Position { line: 4, column: 8 });
+        assert_eq!(items[2].get("k").unwrap().value, Value::Null);
     }
 
     #[test]

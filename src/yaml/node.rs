@@ -1,7 +1,7 @@
 use std::fmt;
 
 /// Where something stands, both from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The line.
     pub line: usize,
@@ -15,13 +15,16 @@ impl fmt::Display for Position {
     }
 }
 
-/// A value, and where it begins.
+/// A value, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// The value.
     pub value: Value,
     /// Where it begins.
     pub span: Position,
+    /// Where it ends: the first place behind it. A value of nothing ends where its key does, and a text in the
+    /// style of `|` or `>` where the next line with anything on it begins, or with the document.
+    pub end: Position,
 }
 
 /// What YAML can say.

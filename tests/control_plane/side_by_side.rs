@@ -10,6 +10,7 @@ use arngate_lab::{
 use serde_json::{Value, json};
 
 use crate::{
+    crd::{apply, install_the_kind, kubectl, mapping, until},
     support::{self, ACCOUNT, CLUSTER_ID, Setup, token},
     theirs::Theirs,
 };
@@ -197,4 +198,97 @@ async fn the_same_files_and_tokens_give_the_same_users() {
     ours.wait_until_ready().await;
     until_they_have_loaded(&theirs, &emulator).await;
     assert_eq!(compare("EKSConfigMap", &emulator, &theirs, &ours).await, 8);
+}
+
+/// As [`MAPPINGS`] has them. Two objects for one principal are not among them: theirs takes either.
+fn objects() -> Vec<Value> {
+    let arn = |resource: &str| format!("arn:aws:iam::{ACCOUNT}:{resource}");
+    let mut none = mapping("no-groups", &arn("role/MixedCase"), "mixed");
+    none["spec"].as_object_mut().unwrap().remove("groups");
+    vec![
+        mapping("plain", &arn("role/Plain"), "plain"),
+        mapping(
+            "templates",
+            &arn("role/Templates"),
+            "{{AccountID}}:{{SessionName}}:{{SessionNameRaw}}:{{AccessKeyID}}",
+        ),
+        mapping("pathed", &arn("role/with/path/Pathed"), "pathed"),
+        mapping("reserved", &arn("role/Reserved"), "reserved:{{SessionName}}"),
+        mapping("support", "arn:aws:iam::999900001111:role/Support", "support"),
+        mapping("session", &format!("arn:aws:sts::{ACCOUNT}:assumed-role/Twice/somebody"), "session"),
+        mapping("bob", &arn("user/bob"), "bob"),
+        mapping("carol", &arn("user/ops/carol"), "carol"),
+        mapping("root", &arn("root"), "root-of-one"),
+        mapping("dora", &format!("arn:aws:sts::{ACCOUNT}:federated-user/dora"), "dora"),
+        none,
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_objects_give_the_same_users_while_both_keep_their_status() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let (emulator, _) = support::emulator().await;
+    let plane = ControlPlane::builder().start().await.unwrap();
+    let admin = plane.admin_kubeconfig().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    install_the_kind(&plane).await;
+    let backend = "  backendMode: [CRD]
+  scrubbedAccounts: ['999900001111']
+  reservedPrefixConfig:
+  - {backendMode: CRD, usernamePrefixReserveList: ['reserved:']}
+";
+    let config = format!("clusterID: {CLUSTER_ID}\nserver:\n{backend}");
+    let theirs = Theirs::start(&plane, &emulator, &config, folder.path(), &admin, 0);
+    let ours = Setup::new(&emulator, backend).arg("--kubeconfig", admin.to_str().unwrap()).start();
+    ours.wait_until_ready().await;
+    for object in objects() {
+        apply(&plane, &object).await;
+    }
+    // Each object's name, version and status.
+    let listed = async || -> Vec<(String, Value, Value)> {
+        let list = kubectl(&plane, &["get", "iamidentitymappings", "-o", "json"]).await;
+        let list: Value = serde_json::from_str(&list).unwrap();
+        let object = |object: &Value| {
+            let metadata = &object["metadata"];
+            let name = metadata["name"].as_str().unwrap().to_owned();
+            (name, metadata["resourceVersion"].clone(), object["status"].clone())
+        };
+        list["items"].as_array().unwrap().iter().map(object).collect()
+    };
+    let limit = Duration::from_secs(30);
+    until("every status", limit, async || {
+        listed().await.iter().all(|(_, _, status)| status["canonicalARN"].is_string())
+    })
+    .await;
+    // Theirs knows an object once its status has come back by the watch.
+    for (name, credentials, _) in cases(&emulator) {
+        let token = token(&credentials);
+        if name != "a role written with its path" && !user(&ours.review(&token).await.body).is_null() {
+            until(name, limit, async || !user(&theirs.review(&token).await).is_null()).await;
+        }
+    }
+    assert_eq!(compare("CRD", &emulator, &theirs, &ours).await, 11);
+
+    let before = listed().await;
+    let plain = token(&emulator.principals().role(ACCOUNT, "Plain", "alice"));
+    let edited = mapping("plain", &format!("arn:aws:iam::{ACCOUNT}:role/Plain"), "edited");
+    apply(&plane, &edited).await;
+    until("the edit", limit, async || {
+        let (they, we) = (theirs.review(&plain).await, ours.review(&plain).await.body);
+        user(&they)["username"] == "edited" && user(&we)["username"] == "edited"
+    })
+    .await;
+    let but_plain = |list: Vec<(String, Value, Value)>| -> Vec<_> {
+        list.into_iter().filter(|(name, _, _)| name != "plain").collect()
+    };
+    assert_eq!(but_plain(listed().await), but_plain(before), "neither writes what the other has written");
+
+    // Theirs finds the old ARN in the status, and gives it what the edit was to give another.
+    apply(&plane, &mapping("bob", "oops", "intruder")).await;
+    let bob = token(&emulator.principals().user(ACCOUNT, "bob"));
+    until("the broken edit", limit, async || {
+        user(&theirs.review(&bob).await)["username"] == "intruder" && ours.log_text().contains("spec.arn")
+    })
+    .await;
+    assert_eq!(user(&ours.review(&bob).await.body)["username"], "bob");
 }

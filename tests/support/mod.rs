@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of it")]
 
+pub mod verify;
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    Ca, Clock, Error, Fault, Faults, Principals, Record,
+    Ca, Clock, Error, Fault, Faults, Principals, Record, TrustPolicies,
     answer::RequestIds,
     files::{Directory, write_private},
     log::StsLog,
@@ -89,7 +89,11 @@ impl EmulatorBuilder {
         let (listener, address) = listen(self.listen).await?;
         let (proxy_listener, proxy_address) = listen(self.proxy).await?;
         let server = Arc::new(Server {
-            service: Service { principals: self.principals, clock: self.clock },
+            service: Service {
+                principals: self.principals,
+                clock: self.clock,
+                trust: TrustPolicies::default(),
+            },
             faults: Faults::default(),
             log: StsLog::default(),
             request_ids: RequestIds::default(),
@@ -175,6 +179,12 @@ impl Emulator {
     #[must_use]
     pub fn principals(&self) -> &Principals {
         &self.server.service.principals
+    }
+
+    /// The trust policies of roles; changes count from the next request on.
+    #[must_use]
+    pub fn trust(&self) -> &TrustPolicies {
+        &self.server.service.trust
     }
 
     /// What it takes the time from.

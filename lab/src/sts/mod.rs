@@ -11,7 +11,7 @@
 //!                                                     answer      XML or JSON, with STS's own words
 //! ```
 //!
-//! Actions are `GetCallerIdentity` and, without trust policies, `AssumeRole`. Signatures come in a presigned
+//! Actions are `GetCallerIdentity` and `AssumeRole`; of trust policies there are external IDs and MFA codes. Signatures come in a presigned
 //! query or in the `Authorization` header. A key is known at the endpoints of its own partition alone, the scope
 //! is of the endpoint's region, and the time is the emulator's [`Clock`].
 //!
@@ -49,6 +49,7 @@ mod resolver;
 mod server;
 mod service;
 mod sigv4;
+mod trust;
 
 pub use ca::Ca;
 pub use clock::Clock;
@@ -59,3 +60,4 @@ pub use fault::{Fault, FaultPlan, Faults, UnknownFault};
 pub use log::Record;
 pub use principals::{KeyStatus, Principal, Principals};
 pub use principals_file::PrincipalsError;
+pub use trust::{TrustPolicies, TrustPolicy};

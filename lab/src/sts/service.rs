@@ -5,8 +5,8 @@ use arngate::identity::{Principal as Arn, PrincipalKind};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Clock, KeyStatus, Principal, Principals, answer::Success, canonical::Received, failure::Failure,
-    hosts::Endpoint, query::Parameters, sigv4::Signature,
+    Clock, KeyStatus, Principal, Principals, TrustPolicies, answer::Success, canonical::Received,
+    failure::Failure, hosts::Endpoint, query::Parameters, sigv4::Signature,
 };
 
 const VERSION: &str = "2011-06-15";
@@ -17,6 +17,7 @@ const SERVICE: &str = "sts";
 pub(super) struct Service {
     pub(super) principals: Principals,
     pub(super) clock: Clock,
+    pub(super) trust: TrustPolicies,
 }
 
 impl Service {
@@ -69,7 +70,7 @@ impl Service {
         Ok(caller)
     }
 
-    /// Makes a session of any role: the emulator knows no trust policies.
+    /// Makes a session of any role whose trust policy, if it has one, is satisfied.
     fn assume_role<'a>(
         &self,
         caller: &Principal,
@@ -102,6 +103,7 @@ impl Service {
                 caller.arn
             )));
         }
+        self.trust.check(&caller.arn, role_arn, &get)?;
         let principals = self.principals.in_partition(role.partition());
         Ok(Success::AssumedRole(principals.session(account.as_str(), name, session, until), until))
     }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::{MatchBy, Section, Valid, fields::Fields, named, permission_set};
 use crate::{
     identity::{AccountId, Principal, PrincipalKind},
-    mapping::{Diagnostic, Mapping, Origin, Severity, Subject, Template},
+    mapping::{Diagnostic, Listed, Mapping, Origin, Place, Severity, Subject, Template},
     yaml::{Node, Position, Value},
 };
 
 /// An entry that is read, and where its diagnostics go.
 pub(super) struct Entry<'a> {
-    origin: Origin,
+    origin: Listed,
     by: MatchBy,
     diagnostics: &'a mut Vec<Diagnostic>,
     /// Whom it names in fields that mean nothing.
@@ -28,7 +28,7 @@ pub(super) enum Invalid {
 }
 
 impl<'a> Entry<'a> {
-    pub(super) const fn new(origin: Origin, by: MatchBy, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
+    pub(super) const fn new(origin: Listed, by: MatchBy, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
         Self { origin, by, diagnostics, others: Vec::new() }
     }
 }
@@ -47,11 +47,10 @@ impl Entry<'_> {
     }
 
     fn tell(&mut self, severity: Severity, position: Position, message: String, advice: impl Into<String>) {
+        let Listed { section, entry, .. } = self.origin;
         self.diagnostics.push(Diagnostic {
             severity,
-            section: self.origin.section,
-            entry: Some(self.origin.entry),
-            position: Some(position),
+            place: Place::List { section, entry: Some(entry), position: Some(position) },
             message,
             advice: advice.into(),
         });
@@ -95,7 +94,7 @@ impl Entry<'_> {
             groups: Box::default(),
             user_id: None,
             also: None,
-            origin: self.origin,
+            origin: Origin::Listed(self.origin),
         };
         let mapping = Arc::new(mapping);
         Ok(Valid { subject: Subject::Account(account), mapping, with_path: false, doubtful: false })
@@ -122,7 +121,8 @@ impl Entry<'_> {
         let user_id = self.text("userid", fields.user_id)?;
         let pins = |text: &&str| !text.is_empty() && self.by != MatchBy::ArnAlone;
         let user_id = user_id.filter(pins).map(Into::into);
-        let mapping = Arc::new(Mapping { username, groups, user_id, also, origin: self.origin });
+        let mapping =
+            Arc::new(Mapping { username, groups, user_id, also, origin: Origin::Listed(self.origin) });
         Ok(Valid { subject, mapping, with_path, doubtful: fields.doubtful })
     }
 

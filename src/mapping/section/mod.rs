@@ -15,10 +15,10 @@ mod permission_set;
 
 use std::sync::Arc;
 
-use super::{Diagnostic, Mapping, Origin, Severity, Subject};
+use super::{Diagnostic, Listed, Mapping, Place, Severity, Subject};
 use crate::yaml::{Node, Value};
 
-/// A list that mappings are kept in.
+/// One of the three lists that mappings are kept in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
     /// `mapRoles`
@@ -27,12 +27,10 @@ pub enum Section {
     Users,
     /// `mapAccounts`
     Accounts,
-    /// `adminPrincipals`, which only the server's own configuration has.
-    Administrators,
 }
 
 impl Section {
-    /// The three that aws-auth has, in the order in which they are looked up.
+    /// All three, in the order in which they are looked up.
     pub const ALL: [Self; 3] = [Self::Roles, Self::Users, Self::Accounts];
 
     /// The key in aws-auth's data and in the configuration file.
@@ -42,7 +40,6 @@ impl Section {
             Self::Roles => "mapRoles",
             Self::Users => "mapUsers",
             Self::Accounts => "mapAccounts",
-            Self::Administrators => "adminPrincipals",
         }
     }
 
@@ -51,7 +48,7 @@ impl Section {
         match self {
             Self::Roles => "rolearn",
             Self::Users => "userarn",
-            Self::Accounts | Self::Administrators => "",
+            Self::Accounts => "",
         }
     }
 }
@@ -111,9 +108,7 @@ pub(super) fn read(
         _ => {
             diagnostics.push(Diagnostic {
                 severity: Severity::Error,
-                section,
-                entry: None,
-                position: Some(node.span),
+                place: Place::List { section, entry: None, position: Some(node.span) },
                 message: format!("is {}, not a list; the list stays as it last was", node.kind()),
                 advice: "begin each entry with a hyphen: \"- \"".to_owned(),
             });
@@ -122,11 +117,11 @@ pub(super) fn read(
     };
     let mut parsed = Parsed::default();
     for (index, item) in items.iter().enumerate() {
-        let origin = Origin { section, entry: index + 1, position: item.span };
+        let origin = Listed { section, entry: index + 1, position: item.span };
         let mut entry = entry::Entry::new(origin, by, diagnostics);
         let result = match section {
             Section::Accounts => entry.account(item),
-            Section::Roles | Section::Users | Section::Administrators => entry.principal(item),
+            Section::Roles | Section::Users => entry.principal(item),
         };
         parsed.named.append(&mut entry.others);
         match result {

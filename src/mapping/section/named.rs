@@ -31,11 +31,11 @@ pub(super) fn entry_in(node: &Node) -> Option<&Node> {
     }
 }
 
-/// A quote, or an indentation, too many makes a text of the lines that follow. A username or a group may be an ARN,
-/// but none has one among other words.
+/// A quote or an indentation too many makes a text of the lines that follow. A name of one word may be an ARN; one
+/// of several words, an ARN among them, is nobody's.
 fn swallowed_entry(text: &str) -> bool {
-    let words = text.split_whitespace().nth(1).is_some();
-    text.contains("rolearn:") || text.contains("userarn:") || (words && text.contains("arn:"))
+    let is_named = |text: &str| text.contains("rolearn:") || text.contains("userarn:");
+    is_named(text) || (text.contains("arn:") && text.split_whitespace().nth(1).is_some())
 }
 
 fn walk(section: Section, by: MatchBy, node: &Node, texts_name: bool, subjects: &mut Vec<Subject>) {

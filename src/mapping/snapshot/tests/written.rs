@@ -36,7 +36,7 @@ fn a_tab_in_the_indentation() {
 fn an_unclosed_bracket() {
     let (after, diagnostics) = edit(&(edited().replace("[g]", "[g") + &entry("Good", "good")));
     only(&diagnostics, Severity::Error, "check indentation, brackets, quotes and colons around here");
-    assert!(diagnostics[0].position.is_some());
+    assert!(matches!(diagnostics[0].place, Place::List { position: Some(_), .. }));
     assert_eq!(who(&after, &role("Edited")), "old,g");
 }
 

@@ -1,0 +1,16 @@
+//! `arngate crd`
+
+use std::process::ExitCode;
+
+use crate::source::crd::definition;
+
+/// Print the CustomResourceDefinition of IAMIdentityMapping, which the backend CRD watches, as YAML.
+///
+/// It takes the place of aws-iam-authenticator's; objects that a cluster has stay as they are.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+pub(super) fn run(_args: &Args) -> anyhow::Result<ExitCode> {
+    print!("{}", definition::yaml()?);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,234 @@
+//! IAMIdentityMapping objects: what each gives whom, and the rule of updates for them.
+//!
+//! An object is known by its name. One that is edited into something invalid keeps what it gave before; one that is
+//! deleted gives nothing from then on, nor does what it gave pass to another of the same name.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use super::{Diagnostic, Mapping, Origin, Place, Severity, Snapshot, Subject, Template};
+use crate::identity::{Arn, Principal, PrincipalKind};
+
+/// An IAMIdentityMapping as the API server has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// `metadata.name`, which no two have at one time.
+    pub name: Arc<str>,
+    /// `metadata.uid`: an object deleted and made anew under the same name has another.
+    pub uid: Option<String>,
+    /// `metadata.creationTimestamp`
+    pub created: Option<Timestamp>,
+    /// `spec`, or why it cannot be read.
+    pub spec: Result<ObjectSpec, String>,
+}
+
+/// What an object says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObjectSpec {
+    /// Whom it is about.
+    pub arn: String,
+    /// The username's template; the canonical ARN where it is empty.
+    pub username: String,
+    /// The groups' templates, in order.
+    pub groups: Vec<String>,
+}
+
+/// The objects as last seen, with what of each is in force.
+#[derive(Debug, Default)]
+pub struct Objects(BTreeMap<Arc<str>, Known>);
+
+#[derive(Debug)]
+struct Known {
+    uid: Option<String>,
+    created: Option<Timestamp>,
+    /// What it gives; nothing where it has never been valid.
+    gives: Option<(Subject, Arc<Mapping>)>,
+    /// That is what it gave before an edit made it invalid.
+    is_kept: bool,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Objects {
+    /// Takes in that `object` was made or changed.
+    pub fn apply(&mut self, object: Object) {
+        let before = self.0.remove(&object.name).filter(|before| before.uid == object.uid);
+        let known = Known::new(&object, before);
+        self.0.insert(object.name, known);
+    }
+
+    /// Takes in that the object called `name` was deleted.
+    pub fn delete(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
+    /// Takes in that `objects` are all that there are.
+    pub fn replace(&mut self, objects: Vec<Object>) {
+        let mut before = std::mem::take(&mut self.0);
+        for object in objects {
+            if let Some((name, known)) = before.remove_entry(&object.name) {
+                self.0.insert(name, known);
+            }
+            self.apply(object);
+        }
+    }
+
+    /// What all of them give together, and what is wrong or odd with them.
+    ///
+    /// Where two are about the same principal, a valid one counts before one that keeps what it gave, then the older
+    /// before the younger, as with Kubernetes' own kinds that can be at odds: a new object cannot take over
+    /// somebody's mapping. (<https://gateway-api.sigs.k8s.io/guides/api-design/#conflicts>)
+    #[must_use]
+    pub fn snapshot(&self) -> (Snapshot, Vec<Diagnostic>) {
+        let mut counting: HashMap<&Subject, (&Arc<str>, &Known)> = HashMap::with_capacity(self.0.len());
+        // Objects come in the order of their names, which decides where nothing else does.
+        for (name, known) in &self.0 {
+            if let Some((subject, _)) = &known.gives {
+                let first = counting.entry(subject).or_insert((name, known));
+                if known.rank() < first.1.rank() {
+                    *first = (name, known);
+                }
+            }
+        }
+        let mut diagnostics = Vec::new();
+        for (name, known) in &self.0 {
+            diagnostics.extend(known.diagnostics.iter().cloned());
+            let counts = known.gives.as_ref().and_then(|(subject, _)| counting.get(subject));
+            if let Some((winner, counts)) = counts.filter(|(winner, _)| *winner != name) {
+                let why = if known.is_kept != counts.is_kept {
+                    "since it is valid"
+                } else if known.created != counts.created {
+                    "since it is older"
+                } else {
+                    "since its name comes first"
+                };
+                diagnostics.push(Diagnostic {
+                    severity: Severity::Warning,
+                    place: Place::Object(Arc::clone(name)),
+                    message: format!(
+                        "maps whom IAMIdentityMapping {winner} maps too; {winner} counts, {why}"
+                    ),
+                    advice: "make one object of the two, with the groups of both".to_owned(),
+                });
+            }
+        }
+        let entries = counting.values().filter_map(|(_, known)| known.gives.as_ref());
+        (Snapshot::of_entries(entries), diagnostics)
+    }
+}
+
+impl Known {
+    fn new(object: &Object, before: Option<Self>) -> Self {
+        let mut reader = Reader { name: &object.name, diagnostics: Vec::new() };
+        let read = reader.read(object);
+        let mut diagnostics = reader.diagnostics;
+        let is_kept = read.is_err();
+        let gives = match read {
+            Ok(valid) => Some(valid),
+            Err(invalid) => {
+                let gave = before.and_then(|before| before.gives);
+                let consequence =
+                    if gave.is_some() { "it keeps what it last gave" } else { "it maps nobody" };
+                diagnostics.push(Diagnostic {
+                    severity: Severity::Error,
+                    place: Place::Object(Arc::clone(&object.name)),
+                    message: format!("{}; {consequence}", invalid.message),
+                    advice: invalid.advice.to_owned(),
+                });
+                gave
+            }
+        };
+        Self { uid: object.uid.clone(), created: object.created, gives, is_kept, diagnostics }
+    }
+
+    /// Lower counts first.
+    fn rank(&self) -> (bool, bool, Option<Timestamp>) {
+        (self.is_kept, self.created.is_none(), self.created)
+    }
+}
+
+/// What makes an object invalid.
+struct Invalid {
+    message: String,
+    advice: &'static str,
+}
+
+/// Reads an object, and gathers what is odd about it.
+struct Reader<'a> {
+    name: &'a Arc<str>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn warn(&mut self, message: String, advice: String) {
+        let place = Place::Object(Arc::clone(self.name));
+        self.diagnostics.push(Diagnostic { severity: Severity::Warning, place, message, advice });
+    }
+
+    fn read(&mut self, object: &Object) -> Result<(Subject, Arc<Mapping>), Invalid> {
+        let spec = object.spec.as_ref().map_err(|error| Invalid {
+            message: format!("spec cannot be read: {error}"),
+            advice: "want spec with the texts arn and username, and a list of texts groups",
+        })?;
+        let subject = self.subject(&spec.arn)?;
+        let username = if spec.username.is_empty() {
+            self.warn(
+                "spec.username is empty; the canonical ARN is taken".to_owned(),
+                "set spec.username".to_owned(),
+            );
+            None
+        } else {
+            Some(self.template("spec.username", &spec.username))
+        };
+        let mut groups = Vec::with_capacity(spec.groups.len());
+        for group in &spec.groups {
+            if group.is_empty() {
+                self.warn(
+                    "spec.groups has an empty name, which is left out".to_owned(),
+                    "remove it".to_owned(),
+                );
+            } else {
+                groups.push(self.template("spec.groups", group));
+            }
+        }
+        let origin = Origin::Object(Arc::clone(self.name));
+        let mapping = Mapping { username, groups: groups.into(), user_id: None, also: None, origin };
+        Ok((subject, Arc::new(mapping)))
+    }
+
+    fn subject(&mut self, arn: &str) -> Result<Subject, Invalid> {
+        let principal = Principal::parse(arn.trim()).map_err(|error| Invalid {
+            // An object may hold a megabyte; a log line need not.
+            message: if arn.len() <= Arn::MAX_LEN {
+                format!("spec.arn {arn:?} is no ARN that can be mapped: {error}")
+            } else {
+                format!("spec.arn is no ARN that can be mapped: {error}")
+            },
+            advice: "write it as arn:aws:iam::ACCOUNT:role/NAME or arn:aws:iam::ACCOUNT:user/NAME",
+        })?;
+        if matches!(principal.kind(), PrincipalKind::AssumedRole { .. }) {
+            self.warn(
+                "an assumed role's ARN stands for every session of the role".to_owned(),
+                format!("write the role's in spec.arn: {}", principal.canonical_arn()),
+            );
+        }
+        Ok(Subject::Principal(principal.match_key()))
+    }
+
+    fn template(&mut self, field: &str, text: &str) -> Template {
+        for (name, meant) in Template::unknown(text) {
+            let advice = meant.map_or_else(
+                || format!("there are {}", Template::names()),
+                |meant| format!("did you mean {{{{{meant}}}}}?"),
+            );
+            self.warn(format!("{{{{{name}}}}} in {field} is no template, and stays as it is"), advice);
+        }
+        Template::parse(text)
+    }
+}
+
+#[cfg(test)]
+mod tests;
