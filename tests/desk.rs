@@ -57,7 +57,7 @@ fn lint_says_what_is_wrong_at_its_line_in_the_file() {
                 "    - rolearn: arn:aws:iam::111122223333:role/Node",
                 "      rolearn: arn:aws:iam::111122223333:role/Node",
             ),
-            "hyphen.yaml:11:7: error: mapRoles, entry 1: the field rolearn is there twice (line 1 too): two entries have become one",
+            "hyphen.yaml:11:7: error: mapRoles, entry 1: the field rolearn is there twice (line 8 too): two entries have become one",
         ),
         (
             "placeholder.yaml",
@@ -141,13 +141,13 @@ fn explain_shows_the_mapping_or_the_nearest_ones() {
     assert_eq!(code, 0);
     assert_eq!(
         stdout,
-        "EKSConfigMap: mapRoles entry 1 (line 1) maps it\n  username: admin:alice\n  groups: system:masters\n"
+        "EKSConfigMap: mapRoles entry 1 (line 8) maps it\n  username: admin:alice\n  groups: system:masters\n"
     );
     let (code, stdout, _) = explain("arn:aws:iam::111122223333:role/Admni", &[]);
     assert_eq!(code, 3);
     assert!(
         stdout.contains(
-            "nearly: mapRoles entry 1 (line 1), arn:aws:iam::111122223333:role/admin: the name differs"
+            "nearly: mapRoles entry 1 (line 8), arn:aws:iam::111122223333:role/admin: the name differs"
         ),
         "{stdout}"
     );

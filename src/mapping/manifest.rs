@@ -84,8 +84,7 @@ impl Manifest {
     #[must_use]
     pub fn of(aws_auth: AwsAuth) -> Self {
         let (snapshot, diagnostics) = Snapshot::update(None, &aws_auth);
-        let findings =
-            diagnostics.into_iter().map(|diagnostic| Finding::new(diagnostic, |_, at| at)).collect();
+        let findings = diagnostics.into_iter().map(Finding::from).collect();
         Self { aws_auth, snapshot, findings }
     }
 
@@ -96,12 +95,12 @@ impl Manifest {
     }
 }
 
-impl Finding {
-    fn new(diagnostic: Diagnostic, at: impl Fn(Section, Position) -> Position) -> Self {
+impl From<Diagnostic> for Finding {
+    fn from(diagnostic: Diagnostic) -> Self {
         let (position, place) = match diagnostic.place {
             Place::List { section, entry, position } => {
                 let entry = entry.map(|entry| format!(", entry {entry}")).unwrap_or_default();
-                (position.map(|position| at(section, position)), format!("{}{entry}", section.key()))
+                (position, format!("{}{entry}", section.key()))
             }
             Place::Object(name) => (None, name.to_string()),
         };
@@ -200,6 +199,7 @@ impl Data {
                             Position { line: key.span.line + offset, ..key.span },
                         ));
                     }
+                    let value = value.moved(&|at| Position { line: at.line + offset, ..at });
                     let [roles, users, accounts] = &mut lists;
                     match section {
                         Some(Section::Roles) => *roles = Some(value),
@@ -210,17 +210,16 @@ impl Data {
                 }
             }
         }
-        let (from_texts, diagnostics) = Snapshot::update(None, &aws_auth);
-        let at = |section: Section, position: Position| match places.get(&section) {
-            Some(place) => place.in_file(position),
+        let in_file = |section, position| match places.get(&section) {
+            Some(place) => ValuePlace::in_file(place, position),
             None => position,
         };
-        findings.extend(diagnostics.into_iter().map(|diagnostic| Finding::new(diagnostic, at)));
+        let (from_texts, diagnostics) = Snapshot::update_in_file(None, &aws_auth, in_file);
+        findings.extend(diagnostics.into_iter().map(Finding::from));
         // Lists where texts belong: what is in them is told as well, as if they were texts.
         let nodes = lists.each_ref().map(Option::as_ref);
         let (from_lists, diagnostics) = Snapshot::update_from_nodes(None, nodes, MatchBy::Arn);
-        let shift = |_, position: Position| Position { line: position.line + offset, ..position };
-        findings.extend(diagnostics.into_iter().map(|diagnostic| Finding::new(diagnostic, shift)));
+        findings.extend(diagnostics.into_iter().map(Finding::from));
         findings.sort_by_key(|finding| finding.position);
         let snapshot = from_texts.joined(from_lists);
         Manifest { aws_auth, snapshot, findings }
