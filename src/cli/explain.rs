@@ -79,7 +79,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> anyhow::Result<ExitCode
                 match username {
                     Ok(username) => println!("  username: {username}"),
                     Err((template, why)) => {
-                        println!("  username: {template} (cannot be rendered here: {why})")
+                        println!("  username: {template} (cannot be rendered here: {why})");
                     }
                 }
                 println!(

@@ -36,7 +36,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Output {
-    /// A line a finding: FILE:LINE:COLUMN: error: …
+    /// A line a finding, which begins with its file, line and column.
     Text,
     /// One object.
     Json,

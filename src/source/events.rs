@@ -160,33 +160,34 @@ fn events(state: &State, last: Option<&State>, now: Timestamp) -> Vec<Event> {
             Severity::Warning => "DoubtfulMapping",
         };
         let message = diagnostic.to_string();
-        if told.insert(message.clone()) {
-            events.push(event(state, "Warning", reason, message, "", now));
+        if !told.contains(&message) {
+            events.push(event(state, "Warning", reason, &message, "", now));
+            told.insert(message);
         }
     }
     let more = state.diagnostics.len().saturating_sub(MAX_TOLD);
     if more > 0 {
         let message = format!("and {more} more: `arngate lint -n {NAMESPACE} configmap/{NAME}` shows all");
-        events.push(event(state, "Warning", "InvalidMapping", message, "", now));
+        events.push(event(state, "Warning", "InvalidMapping", &message, "", now));
     }
     let errors = |state: &State| state.diagnostics.iter().any(|found| found.severity == Severity::Error);
     if last.is_some_and(errors) && !errors(state) {
         let message = format!("all that was invalid is mended; {} mappings are in force", state.mappings);
         // Each mending is news.
         let version = state.resource_version.as_deref().unwrap_or_default();
-        events.push(event(state, "Normal", "MappingsMended", message, version, now));
+        events.push(event(state, "Normal", "MappingsMended", &message, version, now));
     }
     events
 }
 
-fn event(state: &State, kind: &str, reason: &str, message: String, distinct: &str, now: Timestamp) -> Event {
+fn event(state: &State, kind: &str, reason: &str, message: &str, distinct: &str, now: Timestamp) -> Event {
     let message: String = message.chars().take(MAX_MESSAGE).collect();
     let uid = state.uid.as_deref().unwrap_or_default();
     let digest = Sha256::digest([uid, kind, reason, &message, distinct].join("\n"));
-    let name = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let name = digest.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
     Event {
         metadata: ObjectMeta {
-            name: Some(format!("{NAME}.{name}")),
+            name: Some(format!("{NAME}.{name:016x}")),
             namespace: Some(NAMESPACE.to_owned()),
             ..ObjectMeta::default()
         },

@@ -113,7 +113,7 @@ struct GroupKind {
 #[serde(rename_all = "camelCase", default)]
 struct ConfigMap {
     data: Option<BTreeMap<String, Option<String>>>,
-    binary_data: Option<BTreeMap<String, serde::de::IgnoredAny>>,
+    binary_data: Option<BTreeMap<String, serde_json::Value>>,
 }
 
 #[derive(Serialize)]
@@ -136,6 +136,7 @@ struct Response<'a> {
 
 /// Why not, in the form from which kubectl makes its own message.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "Kubernetes' own name")]
 struct Status {
     status: &'static str,
     reason: &'static str,

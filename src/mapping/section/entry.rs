@@ -292,6 +292,7 @@ impl Entry<'_> {
 }
 
 /// Whether a field says anything.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is what `Option::filter` gives")]
 fn is_given(node: &&Node) -> bool {
     node.value != Value::Null && node.as_str() != Some("")
 }
