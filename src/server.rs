@@ -6,6 +6,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use http::StatusCode;
@@ -18,11 +19,13 @@ use crate::{
     authenticator::Authenticator,
     config::ServerSettings,
     ec2,
-    mapping::BackendMode,
-    source::{BackendError, BackendSettings, Backends, backend_mode_file},
+    identity::Principal,
+    mapping::{BackendMode, Snapshot},
+    source::{BackendError, BackendSettings, Backends, LastGood, backend_mode_file, last_good},
     sts::{Client, ClientError},
     telemetry::Metrics,
     webhook::{
+        admission::Admission,
         answer,
         certificate::{Certificate, CertificateError},
         health, kubeconfig, listener,
@@ -114,12 +117,29 @@ impl Server {
         }
         let tls = TlsAcceptor::from(Arc::new(certificate.server_config()?));
 
+        let administrators = &settings.admin_principals;
+        if !administrators.is_empty() {
+            // Of a scrubbed account's principals there is only their number.
+            let told = |principal: &&Principal| !settings.scrubbed_accounts.contains(&principal.account());
+            let arns: Vec<_> = administrators.iter().filter(told).map(Principal::canonical_arn).collect();
+            let number = administrators.len();
+            tracing::warn!(number, arns = arns.join(","), "in system:masters whatever the backends say");
+        }
+        let reserved =
+            settings.reserved_prefixes.iter().filter(|(mode, _)| *mode == BackendMode::EksConfigMap);
+        let admission = Admission::new(reserved.flat_map(|(_, prefixes)| prefixes.clone()).collect());
         let backends = BackendSettings {
             kubeconfig: settings.kubeconfig,
             master: settings.master,
             mounted: settings.mounted,
             dynamic_file: settings.dynamic_file,
             dynamic_file_matches: settings.dynamic_file_matches,
+            last_good: (settings.snapshot_max_age.0 > Duration::ZERO).then(|| LastGood {
+                path: settings.state_dir.join(last_good::NAME),
+                cluster_id: settings.cluster_id.as_str().to_owned(),
+                max_age: settings.snapshot_max_age.0,
+            }),
+            administrators: Arc::new(Snapshot::administrators(administrators)),
             reserved_prefixes: settings.reserved_prefixes,
             permission_sets: settings.permission_sets,
         };
@@ -134,7 +154,9 @@ impl Server {
         };
         let health = bind_health(settings.health_port).await;
         Ok(Self {
-            router: Arc::new(Router::new(authenticator, settings.audiences, metrics.clone())),
+            router: Arc::new(
+                Router::new(authenticator, settings.audiences, metrics.clone()).with_admission(admission),
+            ),
             listener,
             health,
             tls,

@@ -127,12 +127,22 @@ async fn accept(listener: TcpListener, state: Arc<watch::Sender<State>>) {
 }
 
 fn answer(request: &Request<Incoming>, state: &watch::Sender<State>) -> Response<Body> {
-    if request.method() != Method::GET || request.uri().path() != PATH {
+    let not_found = |message: &str| {
         let status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "NotFound",
-            "message": "only list and watch of configmaps in kube-system are served here", "code": 404,
+            "message": message, "code": 404,
         });
-        return reply(StatusCode::NOT_FOUND, whole(&status));
+        reply(StatusCode::NOT_FOUND, whole(&status))
+    };
+    if request.method() == Method::GET && request.uri().path() == format!("{PATH}/aws-auth") {
+        let now = state.borrow().clone();
+        return match object(&now) {
+            Some(object) => reply(StatusCode::OK, whole(&object)),
+            None => not_found("configmaps \"aws-auth\" not found"),
+        };
+    }
+    if request.method() != Method::GET || request.uri().path() != PATH {
+        return not_found("only get, list and watch of configmaps in kube-system are served here");
     }
     let parameters: BTreeMap<&str, &str> = request
         .uri()

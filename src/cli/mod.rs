@@ -1,13 +1,17 @@
 //! The command line: one file a command.
 
 mod add;
+mod aws_auth;
 mod cluster;
 mod config;
 mod crd;
+mod diff;
 mod editing;
 mod entries;
+mod explain;
 mod identity_mapping;
 mod init;
+mod lint;
 mod mapping_file;
 mod mfa;
 mod server;
@@ -34,7 +38,8 @@ use crate::{
 #[command(
     name = "arngate",
     version,
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage; verify: 3 token refused, 4 no verdict from STS.\n\n\
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage; verify: 3 token refused, 4 no verdict from STS;\n\
+                  lint: 3 errors found; explain: 3 not mapped; diff: 3 differences.\n\n\
                   Examples:\n  \
                   arngate server -c /etc/arngate/config.yaml --backend-mode EKSConfigMap,MountedFile\n  \
                   arngate token -i my-cluster\n  \
@@ -112,6 +117,12 @@ enum Command {
     Init(init::Args),
     /// Print a token for a cluster, as a client-go credential plugin (ExecCredential) or bare
     Token(token::Args),
+    /// Look for what is wrong in aws-auth, in a file or a cluster
+    Lint(lint::Args),
+    /// Say which mapping is a principal's, or which ones nearly are, and why not
+    Explain(explain::Args),
+    /// Say who gains and who loses what between two states of aws-auth
+    Diff(diff::Args),
     /// Have STS verify a token and print whom it vouches for, or why it is refused
     Verify(verify::Args),
     /// Add a user or a role to aws-auth
@@ -151,6 +162,9 @@ pub fn main() -> ExitCode {
             Command::Create(args) => identity_mapping::create(args).await,
             Command::Delete(args) => identity_mapping::delete(args).await,
             Command::Undo(args) => undo::run(args).await,
+            Command::Lint(args) => lint::run(&args).await,
+            Command::Explain(args) => explain::run(&global, &args).await,
+            Command::Diff(args) => diff::run(&args).await,
             Command::Config(args) => config::run(&global, args),
             Command::Crd(args) => crd::run(&args),
             Command::Init(args) => init::run(&global, global.feature_gates, args),

@@ -6,9 +6,10 @@ use std::{
     str::FromStr,
 };
 
+use super::MaxAge;
 use crate::{
     ec2::{RoleArn, SourceArn},
-    identity::AccountId,
+    identity::{AccountId, Principal},
     mapping::BackendMode,
     sts::ExtraHost,
     yaml::{self, Node, Position, Value, YamlError},
@@ -115,6 +116,10 @@ pub struct File {
     pub scrubbed_accounts: Vec<AccountId>,
     /// `server.reservedPrefixConfig`, each with `backendMode` and `usernamePrefixReserveList`
     pub reserved_prefixes: Vec<(BackendMode, Vec<String>)>,
+    /// `server.adminPrincipals`
+    pub admin_principals: Vec<Principal>,
+    /// `server.snapshotMaxAge`
+    pub snapshot_max_age: Option<MaxAge>,
     /// `server.mapRoles`
     pub map_roles: Option<Node>,
     /// `server.mapUsers`
@@ -182,6 +187,8 @@ impl File {
         self.ec2_connect_to = server.parsed("ec2ConnectTo")?;
         self.scrubbed_accounts = server.parsed_list("scrubbedAccounts")?;
         self.reserved_prefixes = server.reserved_prefixes("reservedPrefixConfig")?;
+        self.admin_principals = server.parsed_list("adminPrincipals")?;
+        self.snapshot_max_age = server.parsed("snapshotMaxAge")?;
         self.map_roles = server.take("mapRoles");
         self.map_users = server.take("mapUsers");
         self.map_accounts = server.take("mapAccounts");

@@ -1,6 +1,11 @@
 use std::{net::IpAddr, path::PathBuf};
 
-use crate::{identity::Partition, mapping::BackendMode, sts::ConnectTo};
+use super::MaxAge;
+use crate::{
+    identity::{Partition, Principal},
+    mapping::BackendMode,
+    sts::ConnectTo,
+};
 
 /// The flags of `arngate server`. Absent flags leave the word to the configuration file, and then to the
 /// defaults named here.
@@ -45,6 +50,14 @@ pub struct ServerFlags {
     /// DynamicFile (the file that server.dynamicfilepath names) [default: MountedFile]
     #[arg(long, value_name = "MODE,…", value_delimiter = ',')]
     pub backend_mode: Vec<BackendMode>,
+    /// ARNs of roles and users that are in system:masters whatever the backends say, as the principal that made a
+    /// cluster is
+    #[arg(long, value_name = "ARN,…", value_delimiter = ',')]
+    pub admin_principals: Vec<Principal>,
+    /// How old the snapshot of aws-auth in the state directory may be that is served while the API server cannot be
+    /// reached after a start, such as 168h; 0 keeps none [default: 168h]
+    #[arg(long, value_name = "AGE")]
+    pub snapshot_max_age: Option<MaxAge>,
     /// Audiences that tokens accepted here are meant for; none leaves that to the API server
     #[arg(long, value_name = "AUDIENCE,…", value_delimiter = ',')]
     pub audiences: Vec<String>,

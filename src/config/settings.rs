@@ -1,9 +1,9 @@
 use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{ConfigError, File, ServerFlags};
+use super::{ConfigError, File, MaxAge, ServerFlags};
 use crate::{
     ec2,
-    identity::{AccountId, Partition},
+    identity::{AccountId, Partition, Principal},
     mapping::{BackendMode, MatchBy, Severity, Snapshot},
     sts::{ClientOptions, EndpointError, Endpoints},
     token::{ClusterId, ClusterIdError},
@@ -52,6 +52,10 @@ pub struct ServerSettings {
     pub dynamic_backend_mode: Option<PathBuf>,
     /// The configuration file's own mappings.
     pub mounted: Arc<Snapshot>,
+    /// Who is an administrator whatever the backends say; each of the server's partition.
+    pub admin_principals: Vec<Principal>,
+    /// How old the last good snapshot of aws-auth may be; zero keeps none.
+    pub snapshot_max_age: MaxAge,
     /// Audiences that tokens accepted here are meant for.
     pub audiences: Vec<String>,
     /// Accounts whose principals are neither logged nor described to Kubernetes.
@@ -98,6 +102,17 @@ pub enum SettingsError {
         "backend-mode names DynamicFile, but no file: set server.dynamicfilepath in the configuration file"
     )]
     NoDynamicFile,
+    /// An administrator who could never be one.
+    #[error(
+        "adminPrincipals names {arn}, and this server lets in principals of the partition {partition} alone: set \
+         server.partition, or remove it"
+    )]
+    AdminPartition {
+        /// Who.
+        arn: String,
+        /// The server's.
+        partition: Partition,
+    },
     /// A file that nothing would ever read.
     #[error(
         "server.dynamicfilepath is set, but backend-mode does not name DynamicFile: add it there, or remove \
@@ -155,6 +170,10 @@ impl ServerSettings {
                 .map_or(ClientOptions::default().total_timeout, Duration::from_secs),
             ..ClientOptions::default()
         };
+        let admin_principals = pick(&flags.admin_principals, file.admin_principals, Vec::new);
+        if let Some(foreign) = admin_principals.iter().find(|principal| principal.partition() != partition) {
+            return Err(SettingsError::AdminPartition { arn: foreign.arn(), partition });
+        }
         let (mounted, diagnostics) = Snapshot::from_nodes(
             file.map_roles.as_ref(),
             file.map_users.as_ref(),
@@ -201,6 +220,11 @@ impl ServerSettings {
             },
             dynamic_backend_mode: file.dynamic_backend_mode_path,
             mounted: Arc::new(mounted),
+            admin_principals,
+            snapshot_max_age: flags
+                .snapshot_max_age
+                .or(file.snapshot_max_age)
+                .unwrap_or(MaxAge(std::time::Duration::from_hours(168))),
             audiences: pick(&flags.audiences, file.audiences, Vec::new),
             scrubbed_accounts: file.scrubbed_accounts.into_iter().collect(),
             reserved_prefixes: file.reserved_prefixes,
@@ -303,6 +327,10 @@ mod tests {
         assert!(matches!(error(none), SettingsError::Ec2Burst));
         let alone = "clusterID: c\nserver: {dynamicfilepath: /x}";
         assert!(matches!(error(alone), SettingsError::NoDynamicFileBackend));
+        assert!(matches!(
+            error("clusterID: c\nserver: {adminPrincipals: ['arn:aws-cn:iam::111122223333:role/A']}"),
+            SettingsError::AdminPartition { .. }
+        ));
         let later = "clusterID: c\nserver: {dynamicfilepath: /x, dynamicBackendModePath: /y}";
         ServerSettings::new(file(later), None, &ServerFlags::default()).unwrap();
     }

@@ -76,6 +76,8 @@ pub fn show(file: File, cluster_id: Option<&str>, flags: &ServerFlags) -> Result
         ("server.dynamicBackendModePath", path(&None, &file.dynamic_backend_mode_path), |s| text(s.dynamic_backend_mode.as_ref().map(|path| path.display()))),
         ("server.audiences", source(!flags.audiences.is_empty(), !file.audiences.is_empty()), |s| list(&s.audiences)),
         ("server.scrubbedAccounts", source(false, !file.scrubbed_accounts.is_empty()), |s| list(&s.scrubbed_accounts)),
+        ("server.adminPrincipals", source(!flags.admin_principals.is_empty(), !file.admin_principals.is_empty()), |s| list(&s.admin_principals)),
+        ("server.snapshotMaxAge", source(flags.snapshot_max_age.is_some(), file.snapshot_max_age.is_some()), |s| s.snapshot_max_age.to_string()),
         ("server.stsConnectTo", source(flags.sts_connect_to.is_some(), file.sts_connect_to.is_some()), |s| text(s.sts.connect_to.as_ref())),
         ("server.stsCABundle", path(&flags.ca_bundle().cloned(), &file.sts_ca_bundle), |s| text(s.sts.ca_bundle.as_ref().map(|path| path.display()))),
         ("--sts-timeout", source(flags.sts_timeout.is_some(), false), |s| s.sts.total_timeout.as_secs().to_string()),

@@ -170,6 +170,14 @@ impl Principal {
     }
 }
 
+impl std::str::FromStr for Principal {
+    type Err = PrincipalError;
+
+    fn from_str(arn: &str) -> Result<Self, Self::Err> {
+        Self::parse(arn)
+    }
+}
+
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.arn())

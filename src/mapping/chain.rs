@@ -1,8 +1,9 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use jiff::Timestamp;
 
-use super::{Match, Origin, RenderError, Snapshot};
+use super::{Figures, Match, Origin, RenderError, Snapshot};
 use crate::identity::Identity;
 
 /// A kind of place where mappings are kept.
@@ -16,6 +17,9 @@ pub enum BackendMode {
     Crd,
     /// `DynamicFile`: a JSON file that is read anew when it changes.
     DynamicFile,
+    /// `AdminPrincipals`: the principals that `server.adminPrincipals` names. It is asked before all others, and is
+    /// none that a configuration could name.
+    AdminPrincipals,
 }
 
 /// A text that names no backend.
@@ -34,6 +38,7 @@ impl BackendMode {
             Self::EksConfigMap => "EKSConfigMap",
             Self::Crd => "CRD",
             Self::DynamicFile => "DynamicFile",
+            Self::AdminPrincipals => "AdminPrincipals",
         }
     }
 
@@ -69,7 +74,41 @@ impl fmt::Display for BackendMode {
     }
 }
 
-type Slot = Arc<ArcSwapOption<Snapshot>>;
+type Slot = Arc<ArcSwapOption<Published>>;
+
+/// What a backend has in force.
+#[derive(Debug)]
+struct Published {
+    snapshot: Arc<Snapshot>,
+    standing: Standing,
+}
+
+/// What a backend's mappings stand on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// There are none yet.
+    NotLoaded,
+    /// They are what their source held last.
+    Loaded,
+    /// They are what an earlier run saw last: whom they map is mapped, and of anybody else nothing is known yet.
+    Restored {
+        /// When the source was last known to hold them.
+        confirmed_at: Timestamp,
+    },
+}
+
+/// How a backend stands, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackendState {
+    /// Which backend.
+    pub backend: BackendMode,
+    /// What its mappings stand on.
+    pub standing: Standing,
+    /// How many subjects are mapped.
+    pub mappings: usize,
+    /// What the last update came to.
+    pub figures: Figures,
+}
 
 /// A place where mappings are kept, as look-ups see it. Clones see the same mappings.
 #[derive(Debug, Clone)]
@@ -92,7 +131,18 @@ impl Backend {
     /// Whether it has loaded its mappings.
     #[must_use]
     pub fn has_loaded(&self) -> bool {
-        self.slot.load().is_some()
+        self.state().standing == Standing::Loaded
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn state(&self) -> BackendState {
+        let published = self.slot.load();
+        let (standing, mappings, figures) = match published.as_deref() {
+            Some(Published { snapshot, standing }) => (*standing, snapshot.index().len(), snapshot.figures()),
+            None => (Standing::NotLoaded, 0, Figures::default()),
+        };
+        BackendState { backend: self.mode, standing, mappings, figures }
     }
 
     /// The same backend, which may give no username that begins with one of `prefixes`. An empty one reserves
@@ -118,7 +168,13 @@ pub struct Publisher(Slot);
 impl Publisher {
     /// Puts a snapshot in force, at once and whole.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
-        self.0.store(Some(snapshot));
+        self.0.store(Some(Arc::new(Published { snapshot, standing: Standing::Loaded })));
+    }
+
+    /// Puts in force what an earlier run saw last, at `confirmed_at`, until the source has been read.
+    pub fn publish_restored(&self, snapshot: Arc<Snapshot>, confirmed_at: Timestamp) {
+        let standing = Standing::Restored { confirmed_at };
+        self.0.store(Some(Arc::new(Published { snapshot, standing })));
     }
 }
 
@@ -186,9 +242,9 @@ impl Chain {
         Self(backends)
     }
 
-    /// Each backend, and whether it has loaded.
-    pub fn loaded(&self) -> impl Iterator<Item = (BackendMode, bool)> + '_ {
-        self.0.iter().map(|backend| (backend.mode, backend.has_loaded()))
+    /// How each backend stands.
+    pub fn states(&self) -> impl Iterator<Item = BackendState> + '_ {
+        self.0.iter().map(Backend::state)
     }
 
     /// Who `identity` is. Within a backend, entries come before accounts; the first backend that matches wins.
@@ -201,8 +257,8 @@ impl Chain {
     #[must_use]
     pub fn map_instance(&self, identity: &Identity, instance_name: Option<&str>) -> Mapped {
         for backend in &self.0 {
-            let snapshot = backend.slot.load();
-            let Some(snapshot) = snapshot.as_ref() else {
+            let published = backend.slot.load();
+            let Some(Published { snapshot, standing }) = published.as_deref() else {
                 return Mapped::NotLoaded(backend.mode);
             };
             let found = if backend.permission_sets {
@@ -211,7 +267,10 @@ impl Chain {
                 snapshot.index().look_up_without_permission_sets(identity)
             };
             let Some(found) = found else {
-                continue;
+                if *standing == Standing::Loaded {
+                    continue;
+                }
+                return Mapped::NotLoaded(backend.mode);
             };
             let (rendered, origin) = match found {
                 Match::Entry(mapping) => (mapping.render(identity, instance_name), &mapping.origin),
@@ -272,8 +331,8 @@ mod tests {
             &format!("[{{userarn: {BOB}, username: second}}, {{userarn: {CAROL}, username: carol}}]"),
         ));
         assert_eq!(chain.map(&identity(BOB)), Mapped::NotLoaded(BackendMode::EksConfigMap));
-        let loaded: Vec<_> = chain.loaded().collect();
-        assert_eq!(loaded, [(BackendMode::EksConfigMap, false), (BackendMode::MountedFile, true)]);
+        let standings: Vec<_> = chain.states().map(|state| state.standing).collect();
+        assert_eq!(standings, [Standing::NotLoaded, Standing::Loaded]);
 
         first_source.publish(snapshot("mapUsers", &format!("[{{userarn: {BOB}, username: first}}]")));
         assert_eq!(username(&chain.map(&identity(BOB))), "first");
@@ -293,6 +352,23 @@ mod tests {
         first_source.publish(snapshot("mapUsers", &format!("[{{userarn: {BOB}, username: bob}}]")));
         assert_eq!(username(&chain.map(&identity(BOB))), "bob");
         assert_eq!(chain.map(&identity(CAROL)), Mapped::NotLoaded(BackendMode::EksConfigMap));
+    }
+
+    #[test]
+    fn what_an_earlier_run_saw_maps_those_whom_it_names_and_denies_nobody() {
+        let (first, first_source) = BackendMode::EksConfigMap.backend();
+        let (second, second_source) = BackendMode::MountedFile.backend();
+        let chain = Chain::new(vec![first, second]);
+        let everybody = format!("[{{userarn: {CAROL}, username: carol}}]");
+        second_source.publish(snapshot("mapUsers", &everybody));
+        let bob = snapshot("mapUsers", &format!("[{{userarn: {BOB}, username: bob}}]"));
+        first_source.publish_restored(Arc::clone(&bob), Timestamp::UNIX_EPOCH);
+        assert_eq!(username(&chain.map(&identity(BOB))), "bob");
+        let not_loaded = Mapped::NotLoaded(BackendMode::EksConfigMap);
+        assert_eq!(chain.map(&identity(CAROL)), not_loaded, "the first backend may map her by now");
+        assert_eq!(chain.map(&identity("arn:aws:iam::111122223333:user/mallory")), not_loaded);
+        first_source.publish(bob);
+        assert_eq!(username(&chain.map(&identity(CAROL))), "carol");
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub enum Origin {
     Listed(Listed),
     /// In the IAMIdentityMapping of this name.
     Object(Arc<str>),
+    /// In `server.adminPrincipals`: which of them, from 1.
+    Administrator(usize),
 }
 
 /// An entry's place in the three lists.
@@ -46,6 +48,7 @@ impl fmt::Display for Origin {
                 write!(f, "{} entry {entry} (line {})", section.key(), position.line)
             }
             Self::Object(name) => write!(f, "IAMIdentityMapping {name}"),
+            Self::Administrator(number) => write!(f, "adminPrincipals entry {number}"),
         }
     }
 }

@@ -32,7 +32,7 @@ impl Index {
             Subject::Principal(key) => {
                 let entries = match mapping.origin {
                     Origin::Listed(Listed { section: Section::Users, .. }) => &mut self.users,
-                    Origin::Listed(_) | Origin::Object(_) => &mut self.roles,
+                    Origin::Listed(_) | Origin::Object(_) | Origin::Administrator(_) => &mut self.roles,
                 };
                 entries.insert(key.clone(), entry);
             }
@@ -75,12 +75,22 @@ impl Index {
             .or_else(|| self.accounts.get(&principal.account()).map(Match::Account))
     }
 
+    /// How many subjects of each kind are mapped.
+    #[must_use]
+    pub fn by_kind(&self) -> [(&'static str, usize); 5] {
+        [
+            ("role", self.roles.len()),
+            ("user", self.users.len()),
+            ("permission_set", self.permission_sets.len()),
+            ("user_id", self.user_ids.len()),
+            ("account", self.accounts.len()),
+        ]
+    }
+
     /// How many subjects are mapped.
     #[must_use]
     pub fn len(&self) -> usize {
-        let principals =
-            self.roles.len() + self.permission_sets.len() + self.users.len() + self.user_ids.len();
-        principals + self.accounts.len()
+        self.by_kind().iter().map(|(_, count)| count).sum()
     }
 
     /// Whether nobody is mapped.

@@ -12,14 +12,22 @@
 //! Chain [backend, backend, …] ◀── map(identity) ── first match in order; template ─▶ username, groups
 //! ```
 //!
+//! [`Saved`] is a snapshot as text, which outlives the process.
+//!
 //! Where mappings come from is [`crate::source`]'s. Look-ups never wait and never scan.
 
+mod administrators;
 mod aws_auth;
 mod chain;
+mod changes;
 mod diagnostic;
+mod edit;
 mod entry;
+mod explain;
 mod index;
+mod manifest;
 mod objects;
+mod saved;
 mod section;
 mod snapshot;
 mod subject;
@@ -27,12 +35,18 @@ mod template;
 
 pub use aws_auth::AwsAuth;
 pub use chain::{
-    Backend, BackendMode, Chain, CurrentChain, Mapped, MappedUser, Publisher, UnknownBackendMode,
+    Backend, BackendMode, BackendState, Chain, CurrentChain, Mapped, MappedUser, Publisher, Standing,
+    UnknownBackendMode,
 };
+pub use changes::{Change, Gives};
 pub use diagnostic::{Diagnostic, Place, Severity};
+pub use edit::Edit;
 pub use entry::{Listed, Mapping, Origin};
+pub use explain::{Explanation, NearMiss, explain};
 pub use index::{Index, Match};
+pub use manifest::{Finding, MAX_LEN as MAX_MANIFEST_LEN, Manifest, ManifestError};
 pub use objects::{Object, ObjectSpec, Objects};
+pub use saved::{SaveError, Saved, SavedError};
 pub use section::{MatchBy, Section};
 pub use snapshot::{Figures, Snapshot};
 pub use subject::{PermissionSet, Subject};

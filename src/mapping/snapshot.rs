@@ -15,7 +15,7 @@ use super::{
     aws_auth::Found,
     section::{Contents, MatchBy, Parsed, Valid, read},
 };
-use crate::yaml::{self, Limits, Node};
+use crate::yaml::{self, Limits, Node, Position};
 
 /// One source's mappings at one moment.
 #[derive(Debug, Default)]
@@ -68,10 +68,21 @@ impl Snapshot {
     /// What follows `previous` when aws-auth holds `aws_auth`.
     #[must_use]
     pub fn update(previous: Option<&Self>, aws_auth: &AwsAuth) -> (Self, Vec<Diagnostic>) {
+        Self::update_in_file(previous, aws_auth, |_, position| position)
+    }
+
+    /// The same, where `in_file` says where a position in a section's text is in the file that people edit.
+    pub(super) fn update_in_file(
+        previous: Option<&Self>,
+        aws_auth: &AwsAuth,
+        in_file: impl Fn(Section, Position) -> Position,
+    ) -> (Self, Vec<Diagnostic>) {
         let mut diagnostics = Vec::new();
         let parsed = Section::ALL.map(|section| {
             let parsed = match aws_auth.find(section, &mut diagnostics) {
-                Found::Text(text) => parse(section, text, &mut diagnostics),
+                Found::Text(text) => {
+                    parse(section, text, &|position| in_file(section, position), &mut diagnostics)
+                }
                 Found::Absent => Some(Parsed::default()),
                 Found::Unclear => None,
             };
@@ -128,6 +139,18 @@ impl Snapshot {
             index.insert(subject, mapping);
         }
         Self { contents, index, figures: Figures::default() }
+    }
+
+    /// This one's mappings, and those of `other` in the lists that this one has none of.
+    pub(super) fn joined(self, other: Self) -> Self {
+        let mut contents = self.contents;
+        for (section, entries) in other.contents {
+            let own = contents.entry(section).or_default();
+            if own.is_empty() {
+                *own = entries;
+            }
+        }
+        Self { figures: self.figures, ..Self::from_contents(contents) }
     }
 
     fn follow(
@@ -241,18 +264,23 @@ fn keep(
 }
 
 /// Reads a section's text; `None`, with a diagnostic, where it cannot be read at all.
-fn parse(section: Section, text: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Parsed> {
+fn parse(
+    section: Section,
+    text: &str,
+    in_file: &impl Fn(Position) -> Position,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Parsed> {
     // What editors and templates leave behind where a list has become empty.
     if matches!(text.trim(), "" | "``" | "\"\"" | "''") {
         return Some(Parsed::default());
     }
     match yaml::parse(text, Limits::default()) {
-        Ok(Some(node)) => read(section, &node, MatchBy::Arn, diagnostics),
+        Ok(Some(node)) => read(section, &node.moved(in_file), MatchBy::Arn, diagnostics),
         Ok(None) => Some(Parsed::default()),
         Err(error) => {
             diagnostics.push(Diagnostic {
                 severity: Severity::Error,
-                place: Place::List { section, entry: None, position: Some(error.position) },
+                place: Place::List { section, entry: None, position: Some(in_file(error.position)) },
                 message: format!("cannot be read as YAML ({}); the list stays as it last was", error.message),
                 advice: error.advice.to_owned(),
             });

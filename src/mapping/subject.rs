@@ -1,3 +1,5 @@
+use std::fmt;
+
 use crate::identity::{AccountId, MatchKey, Partition, Principal, PrincipalKind};
 
 /// Whom an entry is about: what it is found by, and told apart from others by.
@@ -11,6 +13,19 @@ pub enum Subject {
     UserId(Box<str>),
     /// Any principal of an account.
     Account(AccountId),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Principal(key) => f.write_str(key.as_str()),
+            Self::PermissionSet(PermissionSet { partition, account, name }) => {
+                write!(f, "permission set {name} in account {account} of {partition}")
+            }
+            Self::UserId(user_id) => write!(f, "whoever has the ID {user_id}"),
+            Self::Account(account) => write!(f, "any principal of account {account}"),
+        }
+    }
 }
 
 /// An IAM Identity Center permission set in one account. Its role is called

@@ -1,5 +1,7 @@
 //! Placeholders in usernames and groups.
 
+use std::fmt;
+
 use crate::identity::Identity;
 
 /// A username or group with placeholders, split once when it is loaded.
@@ -122,6 +124,22 @@ impl Template {
     }
 }
 
+/// The text that it was made from.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in &self.0 {
+            match part {
+                Part::Literal(literal) => f.write_str(literal)?,
+                Part::Placeholder(placeholder) => {
+                    let name = PLACEHOLDERS.iter().find(|(_, known)| known == placeholder);
+                    write!(f, "{{{{{}}}}}", name.map_or("", |(name, _)| name))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +200,10 @@ mod tests {
             "{{{{",
         ] {
             assert_eq!(render(text, "s"), text);
+            assert_eq!(Template::parse(text).to_string(), text);
+        }
+        for text in ["{{{AccountID}}}", "{{x{{AccountID}}", "a{{SessionName}}{{SessionNameRaw}}b"] {
+            assert_eq!(Template::parse(text).to_string(), text);
         }
         assert_eq!(render("{{{AccountID}}}", "s"), "{111122223333}");
         assert_eq!(render("{{x{{AccountID}}", "s"), "{{x111122223333");

@@ -2,12 +2,13 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{ConfigMapSource, CrdSource, DynamicFileSource, KubernetesError, client, watch};
+use super::{ConfigMapSource, CrdSource, DynamicFileSource, KubernetesError, LastGood, client, watch};
 use crate::{
-    mapping::{Backend, BackendMode, Chain, CurrentChain, MatchBy, Snapshot},
+    mapping::{Backend, BackendMode, Chain, CurrentChain, Figures, MatchBy, Snapshot},
     telemetry::Metrics,
 };
 
@@ -27,6 +28,10 @@ pub struct BackendSettings {
     pub dynamic_file: Option<PathBuf>,
     /// What its entries are found by.
     pub dynamic_file_matches: MatchBy,
+    /// Where the last good snapshot of aws-auth is kept, where it is.
+    pub last_good: Option<LastGood>,
+    /// Who is an administrator whatever the backends say; nobody where empty.
+    pub administrators: Arc<Snapshot>,
     /// Beginnings of usernames that a backend may not give.
     pub reserved_prefixes: Vec<(BackendMode, Vec<String>)>,
     /// Permission sets match somebody.
@@ -50,6 +55,8 @@ pub struct Backends {
     settings: BackendSettings,
     metrics: Metrics,
     current: Arc<CurrentChain>,
+    /// Asked before all others, and never switched off.
+    administrators: Option<Running>,
     running: Vec<Running>,
 }
 
@@ -72,7 +79,10 @@ impl Backends {
         modes: &[BackendMode],
     ) -> Result<Self, BackendError> {
         let current = Arc::new(CurrentChain::new(Chain::new(Vec::new())));
-        let mut backends = Self { settings, metrics, current, running: Vec::new() };
+        let mut backends = Self { settings, metrics, current, administrators: None, running: Vec::new() };
+        if !backends.settings.administrators.index().is_empty() {
+            backends.administrators = Some(backends.backend(BackendMode::AdminPrincipals).await?);
+        }
         for mode in modes {
             let running = backends.backend(*mode).await?;
             backends.running.push(running);
@@ -132,8 +142,8 @@ impl Backends {
     }
 
     fn put_in_force(&self) {
-        self.current
-            .replace(Chain::new(self.running.iter().map(|running| running.backend.clone()).collect()));
+        let all = self.administrators.iter().chain(&self.running);
+        self.current.replace(Chain::new(all.map(|running| running.backend.clone()).collect()));
         self.metrics.chain(&self.modes());
     }
 
@@ -141,17 +151,24 @@ impl Backends {
         let (backend, publisher) = mode.backend();
         let metrics = self.metrics.clone();
         let source = match mode {
-            BackendMode::MountedFile => {
-                // Its mappings are there from the start, and never change.
-                let snapshot = Arc::clone(&self.settings.mounted);
-                metrics.backend_loaded(mode, snapshot.index().len(), 0, 0);
+            // Their mappings are there from the start, and never change.
+            BackendMode::MountedFile | BackendMode::AdminPrincipals => {
+                let snapshot = Arc::clone(if mode == BackendMode::MountedFile {
+                    &self.settings.mounted
+                } else {
+                    &self.settings.administrators
+                });
+                let Figures { errors, warnings, .. } = snapshot.figures();
+                metrics.backend_loaded(mode, snapshot.index().len(), errors, warnings);
+                metrics.snapshot_in_force(mode, &snapshot, Timestamp::now());
                 publisher.publish(snapshot);
                 None
             }
             BackendMode::EksConfigMap => {
                 let client = self.client().await?;
                 metrics.backend_waiting(mode);
-                Some(tokio::spawn(ConfigMapSource::new(publisher, metrics).run(client)))
+                let last_good = self.settings.last_good.clone();
+                Some(tokio::spawn(ConfigMapSource::new(publisher, metrics, last_good).run(client)))
             }
             BackendMode::Crd => {
                 let client = self.client().await?;

@@ -1,20 +1,31 @@
 //! The backend EKSConfigMap: watches `aws-auth` in `kube-system`.
 //!
 //! ```text
-//! watch ─▶ list, changes ─▶ State::see ─▶ Snapshot::update(last good) ─▶ Publisher
+//! watch ─▶ list, changes ─▶ State::see ─▶ Snapshot::update(last good) ─┬▶ Publisher
+//!                                                                      ├▶ Keeper: the last good snapshot, on disk
+//!                                                                      └▶ Teller: events on the ConfigMap
 //! ```
+//!
+//! At the start, what an earlier run saw last is what the first list follows, so that a broken aws-auth keeps what was
+//! good. It is put in force itself only where the API server does not answer: a mapping that was removed meanwhile
+//! does not come back for as long as a list takes.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api,
     runtime::watcher::{self, Event},
 };
 
-use super::watch::{Failure, Sink, watch};
+use super::{
+    events::{self, Teller},
+    last_good::{Keeper, LastGood},
+    watch::{Failure, Sink, watch},
+};
 use crate::{
-    mapping::{AwsAuth, BackendMode, Diagnostic, Publisher, Severity, Snapshot},
+    mapping::{AwsAuth, BackendMode, Figures, Publisher, Severity, Snapshot},
     telemetry::Metrics,
 };
 
@@ -26,24 +37,68 @@ pub const NAME: &str = "aws-auth";
 /// How many diagnostics of one update are logged; the metrics count all.
 const MAX_TOLD: usize = 50;
 
+/// How long the API server has to answer at the start until what an earlier run saw is served. Until then a review
+/// gets no verdict, and kube-apiserver asks again.
+const RESTORE_AFTER: Duration = Duration::from_secs(1);
+/// How often the last good snapshot is written anew while aws-auth does not change, so that its age tells when it was
+/// last known to be in force.
+const CONFIRM_EVERY: Duration = Duration::from_hours(1);
+
 /// Watches aws-auth and publishes what it holds.
 #[derive(Debug)]
 pub struct ConfigMapSource {
     state: State,
+    last_good: Option<LastGood>,
 }
 
 impl ConfigMapSource {
-    /// A source that publishes by `publisher`.
+    /// A source that publishes by `publisher`, and keeps what was last good in `last_good`.
     #[must_use]
-    pub const fn new(publisher: Publisher, metrics: Metrics) -> Self {
-        Self { state: State { publisher, metrics, last: None, listed: Listed::Not } }
+    pub const fn new(publisher: Publisher, metrics: Metrics, last_good: Option<LastGood>) -> Self {
+        let state = State {
+            publisher,
+            metrics,
+            last: None,
+            listed: Listed::Not,
+            restored: None,
+            keeper: None,
+            kept_at: None,
+            teller: None,
+        };
+        Self { state, last_good }
     }
 
     /// Watches until it is dropped. Failures are logged and counted, and never end it.
     pub async fn run(mut self, client: kube::Client) {
+        if let Some(last_good) = self.last_good.take() {
+            self.read_last_good(last_good).await;
+        }
+        self.state.teller = Some(Teller::start(client.clone(), self.state.metrics.clone()));
         let api: Api<ConfigMap> = Api::namespaced(client, NAMESPACE);
         let only_this = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
         watch(api, only_this, &mut self.state).await;
+    }
+
+    async fn read_last_good(&mut self, last_good: LastGood) {
+        let path = last_good.path.clone();
+        let reader = last_good.clone();
+        let read = tokio::task::spawn_blocking(move || reader.read(Timestamp::now())).await;
+        match read.unwrap_or_else(|error| Err(io::Error::other(error).into())) {
+            Ok(Some(saved)) => {
+                self.state.metrics.snapshot_kept(saved.confirmed_at);
+                let snapshot = Arc::new(saved.snapshot);
+                // What aws-auth holds now follows it, also where that is broken.
+                self.state.last = Some(Arc::clone(&snapshot));
+                self.state.restored = Some((snapshot, saved.confirmed_at));
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(
+                path = %path.display(),
+                %error,
+                "the last good snapshot of aws-auth cannot be used, and is ignored"
+            ),
+        }
+        self.state.keeper = Some(last_good.keeper(self.state.metrics.clone()));
     }
 }
 
@@ -54,6 +109,12 @@ struct State {
     metrics: Metrics,
     last: Option<Arc<Snapshot>>,
     listed: Listed,
+    /// What an earlier run saw last, and when, while it may still have to be put in force.
+    restored: Option<(Arc<Snapshot>, Timestamp)>,
+    keeper: Option<Keeper>,
+    /// When the last snapshot was given to the keeper.
+    kept_at: Option<Timestamp>,
+    teller: Option<Teller>,
 }
 
 /// What the list under way has brought.
@@ -64,22 +125,23 @@ enum Listed {
     /// It has not named aws-auth so far.
     Nothing,
     /// It has.
-    Found(AwsAuth),
+    Found(Box<ConfigMap>),
 }
 
 impl Sink<ConfigMap> for State {
     fn see(&mut self, event: Event<ConfigMap>) {
+        let now = Timestamp::now();
         match event {
             Event::Init => self.listed = Listed::Nothing,
             Event::InitApply(object) if is_aws_auth(&object) => {
-                self.listed = Listed::Found(held(object));
+                self.listed = Listed::Found(Box::new(object));
             }
             Event::InitDone => match std::mem::replace(&mut self.listed, Listed::Not) {
-                Listed::Found(aws_auth) => self.update(&aws_auth),
-                Listed::Nothing | Listed::Not => self.delete(),
+                Listed::Found(object) => self.update(*object, now),
+                Listed::Nothing | Listed::Not => self.delete(now),
             },
-            Event::Apply(object) if is_aws_auth(&object) => self.update(&held(object)),
-            Event::Delete(object) if is_aws_auth(&object) => self.delete(),
+            Event::Apply(object) if is_aws_auth(&object) => self.update(object, now),
+            Event::Delete(object) if is_aws_auth(&object) => self.delete(now),
             // The field selector asks for aws-auth alone; whatever else comes is not believed.
             Event::InitApply(_) | Event::Apply(_) | Event::Delete(_) => {}
         }
@@ -88,8 +150,21 @@ impl Sink<ConfigMap> for State {
     /// One object is whole as soon as it is seen.
     fn settle(&mut self) {}
 
+    fn late_after(&self) -> Option<Duration> {
+        self.restored.as_ref().map(|_| RESTORE_AFTER)
+    }
+
+    fn late(&mut self) {
+        self.restore();
+    }
+
+    fn quiet(&mut self) {
+        self.confirm(Timestamp::now());
+    }
+
     fn failed(&mut self, failure: &Failure, wait: Duration) {
         self.metrics.watch_failure();
+        self.restore();
         tracing::warn!(
             error = %failure,
             ?wait,
@@ -99,35 +174,72 @@ impl Sink<ConfigMap> for State {
 }
 
 impl State {
-    fn update(&mut self, aws_auth: &AwsAuth) {
-        let (snapshot, diagnostics) = Snapshot::update(self.last.as_deref(), aws_auth);
-        self.publish(snapshot, &diagnostics);
-    }
-
-    /// Deleting the ConfigMap is clear: nobody is mapped by it any more.
-    fn delete(&mut self) {
-        if self.last.as_ref().is_none_or(|last| !last.index().is_empty()) {
-            tracing::warn!("there is no configmap/aws-auth in kube-system: this backend maps nobody");
-        }
-        self.publish(Snapshot::empty(), &[]);
-    }
-
-    fn publish(&mut self, snapshot: Snapshot, diagnostics: &[Diagnostic]) {
-        let snapshot = Arc::new(snapshot);
-        let count =
-            |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
-        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    fn update(&mut self, object: ConfigMap, now: Timestamp) {
+        let metadata = events::metadata(&object);
+        let (snapshot, diagnostics) = Snapshot::update(self.last.as_deref(), &held(object));
         for diagnostic in diagnostics.iter().take(MAX_TOLD) {
             match diagnostic.severity {
                 Severity::Error => tracing::error!(%diagnostic, "aws-auth"),
                 Severity::Warning => tracing::warn!(%diagnostic, "aws-auth"),
             }
         }
-        let mappings = snapshot.index().len();
-        tracing::info!(mappings, errors, warnings, "aws-auth loaded");
-        self.metrics.backend_loaded(BackendMode::EksConfigMap, mappings, errors, warnings);
+        if let Some(teller) = &self.teller {
+            teller.tell(&metadata, snapshot.index().len(), &diagnostics);
+        }
+        self.publish(snapshot, now);
+    }
+
+    /// Deleting the ConfigMap is clear: nobody is mapped by it any more.
+    fn delete(&mut self, now: Timestamp) {
+        if self.last.as_ref().is_none_or(|last| !last.index().is_empty()) {
+            tracing::warn!("there is no configmap/aws-auth in kube-system: this backend maps nobody");
+        }
+        if let Some(teller) = &self.teller {
+            teller.forget();
+        }
+        self.publish(Snapshot::empty(), now);
+    }
+
+    fn publish(&mut self, snapshot: Snapshot, now: Timestamp) {
+        let snapshot = Arc::new(snapshot);
+        self.restored = None;
         self.publisher.publish(Arc::clone(&snapshot));
+        let Figures { invalid, kept, errors, warnings } = snapshot.figures();
+        let mappings = snapshot.index().len();
+        tracing::info!(mappings, invalid, kept, errors, warnings, "aws-auth loaded");
+        self.metrics.backend_loaded(BackendMode::EksConfigMap, mappings, errors, warnings);
+        self.metrics.snapshot_in_force(BackendMode::EksConfigMap, &snapshot, now);
+        self.metrics.restored(BackendMode::EksConfigMap, false);
         self.last = Some(snapshot);
+        self.keep(now);
+    }
+
+    /// Puts in force what an earlier run saw last, until aws-auth has been read.
+    fn restore(&mut self) {
+        let Some((snapshot, confirmed_at)) = self.restored.take() else { return };
+        tracing::warn!(
+            mappings = snapshot.index().len(),
+            %confirmed_at,
+            "the API server has not answered yet: serving the last good snapshot of aws-auth; whom it does not map \
+             gets no verdict"
+        );
+        self.metrics.restored(BackendMode::EksConfigMap, true);
+        self.publisher.publish_restored(snapshot, confirmed_at);
+    }
+
+    /// aws-auth is what it was: a watch that had failed would have ended.
+    fn confirm(&mut self, now: Timestamp) {
+        let due = |kept_at: Timestamp| now.duration_since(kept_at).unsigned_abs() >= CONFIRM_EVERY;
+        if self.kept_at.is_some_and(due) {
+            self.keep(now);
+        }
+    }
+
+    fn keep(&mut self, now: Timestamp) {
+        if let (Some(keeper), Some(last)) = (&self.keeper, &self.last) {
+            keeper.keep(Arc::clone(last), now);
+            self.kept_at = Some(now);
+        }
     }
 }
 

@@ -86,6 +86,7 @@ impl DynamicFileSource {
         let mappings = snapshot.index().len();
         tracing::info!(%path, mappings, errors, warnings, "file of mappings loaded");
         self.metrics.backend_loaded(BackendMode::DynamicFile, mappings, errors, warnings);
+        self.metrics.snapshot_in_force(BackendMode::DynamicFile, &snapshot, Timestamp::now());
         let snapshot = Arc::new(snapshot);
         self.publisher.publish(Arc::clone(&snapshot));
         self.last = Some(snapshot);

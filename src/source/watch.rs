@@ -38,6 +38,17 @@ pub(super) trait Sink<K> {
     /// What was seen is whole, and can be put in force.
     fn settle(&mut self);
 
+    /// How long the first list may take before [`Sink::late`] is called.
+    fn late_after(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The list is late; it is waited for all the same.
+    fn late(&mut self) {}
+
+    /// A watch has been without an event for a while, and without a failure.
+    fn quiet(&mut self) {}
+
     /// A list or watch has failed; all is listed anew after `wait`.
     fn failed(&mut self, failure: &Failure, wait: Duration);
 }
@@ -104,13 +115,15 @@ async fn follow<K>(
 ) -> Failure {
     let mut listed = false;
     let mut settle_at: Option<Instant> = None;
+    let mut late_at = sink.late_after().map(|after| Instant::now() + after);
     loop {
         if settle_at.is_some_and(|at| at <= Instant::now()) {
             settle_at = None;
             sink.settle();
         }
         let limit = Instant::now() + if listed { QUIET } else { LIST_TIMEOUT };
-        let failure = match tokio::time::timeout_at(settle_at.unwrap_or(limit), events.try_next()).await {
+        let until = settle_at.or(late_at).unwrap_or(limit);
+        let failure = match tokio::time::timeout_at(until, events.try_next()).await {
             Ok(Ok(Some(event))) => {
                 let now = Instant::now();
                 match event {
@@ -120,13 +133,24 @@ async fn follow<K>(
                 }
                 if settle_at.is_some() {
                     listed = true;
+                    late_at = None;
                     *patience = self::patience();
                 }
                 sink.see(event);
                 continue;
             }
-            // What is seen is due, or a watch without an event, which is the rule: mappings change seldom.
-            Err(_) if settle_at.is_some() || listed => continue,
+            // What is seen is due.
+            Err(_) if settle_at.is_some() => continue,
+            // A watch without an event is the rule: mappings change seldom.
+            Err(_) if listed => {
+                sink.quiet();
+                continue;
+            }
+            Err(_) if late_at.is_some() => {
+                late_at = None;
+                sink.late();
+                continue;
+            }
             Err(_) => Failure::NoList,
             Ok(Ok(None)) => Failure::Ended,
             Ok(Err(error)) => Failure::Watcher(error),
@@ -162,6 +186,8 @@ mod tests {
     struct Seen {
         events: usize,
         settled: Vec<usize>,
+        late: usize,
+        quiet: usize,
     }
 
     impl Sink<u32> for Seen {
@@ -174,6 +200,30 @@ mod tests {
         }
 
         fn failed(&mut self, _failure: &Failure, _wait: Duration) {}
+
+        fn late_after(&self) -> Option<Duration> {
+            Some(Duration::from_secs(1))
+        }
+
+        fn late(&mut self) {
+            self.late += 1;
+        }
+
+        fn quiet(&mut self) {
+            self.quiet += 1;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_is_late_is_told_once_and_waited_for() {
+        let list = stream::once(async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            Event::InitDone
+        });
+        let (seen, _) = follow_all(list).await;
+        assert_eq!((seen.late, seen.settled), (1, vec![1]));
+        let (seen, _) = follow_all(stream::iter([Event::Init, Event::InitDone])).await;
+        assert_eq!(seen.late, 0);
     }
 
     async fn follow_all(events: impl Stream<Item = Event<u32>>) -> (Seen, Failure) {
@@ -214,7 +264,7 @@ mod tests {
         let list = stream::iter([Event::Init, Event::InitDone]);
         let late = stream::once(after(QUIET * 3, 1));
         let (seen, failure) = follow_all(list.chain(late)).await;
-        assert_eq!(seen.settled, [2, 3]);
+        assert_eq!((seen.settled, seen.quiet), (vec![2, 3], 2));
         assert!(matches!(failure, Failure::Ended));
     }
 

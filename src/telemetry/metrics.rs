@@ -1,6 +1,14 @@
 mod ec2;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
 
 use self::ec2::Ec2Metrics;
 use prometheus::{
@@ -9,9 +17,10 @@ use prometheus::{
 };
 
 use crate::{
-    mapping::BackendMode,
+    mapping::{BackendMode, Snapshot},
     outcome::Outcome,
     sts::{NoVerdict, StsError},
+    webhook::admission::Verdict,
 };
 
 /// Everything that `/metrics` shows. Cloning is cheap; clones count into the same figures.
@@ -38,6 +47,18 @@ pub struct Metrics {
     backend_loaded: IntGaugeVec,
     mappings: IntGaugeVec,
     diagnostics: IntGaugeVec,
+    entries: IntGaugeVec,
+    entries_invalid: IntGaugeVec,
+    entries_kept: IntGaugeVec,
+    last_good_load: IntGaugeVec,
+    restored: IntGaugeVec,
+    /// In seconds since 1970; 0 while there is no snapshot on disk.
+    snapshot_confirmed_at: Arc<AtomicI64>,
+    snapshot_confirmed: IntGaugeVec,
+    snapshot_age: IntGaugeVec,
+    snapshot_write_failures: IntCounter,
+    event_failures: IntCounter,
+    admission_reviews: IntCounterVec,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -118,6 +139,11 @@ impl Metrics {
             "Times that a file of mappings or of backends could not be read or watched.",
         ))?;
         registry.register(Box::new(dynamic_file_failures.clone()))?;
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::with_opts(opts(name, help))?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
         let dynamic_latency = HistogramVec::new(
             HistogramOpts::from(opts(
                 "dynamic_e2e_latency_seconds",
@@ -173,6 +199,51 @@ impl Metrics {
                 "mapping_diagnostics",
                 "What is wrong or odd in the backend's mappings as last seen.",
                 &["backend", "severity"],
+            )?,
+            entries: gauges("mapping_entries", "Mappings in force, by kind.", &["backend", "kind"])?,
+            entries_invalid: gauges(
+                "mapping_entries_invalid",
+                "Entries that are there, but invalid.",
+                &["backend"],
+            )?,
+            entries_kept: gauges(
+                "mapping_entries_kept",
+                "Mappings in force that were kept from what was last good.",
+                &["backend"],
+            )?,
+            last_good_load: gauges(
+                "mappings_last_good_load_timestamp_seconds",
+                "When the backend last loaded mappings of which none was invalid, in seconds since 1970.",
+                &["backend"],
+            )?,
+            restored: gauges(
+                "mappings_restored",
+                "1 while the backend serves what an earlier run saw last, 0 otherwise.",
+                &["backend"],
+            )?,
+            snapshot_confirmed_at: Arc::default(),
+            snapshot_confirmed: gauges(
+                "snapshot_confirmed_timestamp_seconds",
+                "When the mappings in the snapshot on disk were last known to be in force, in seconds since 1970.",
+                &[],
+            )?,
+            snapshot_age: gauges(
+                "snapshot_age_seconds",
+                "How long ago the mappings in the snapshot on disk were last known to be in force.",
+                &[],
+            )?,
+            snapshot_write_failures: counter(
+                "snapshot_write_failures_total",
+                "Times that the snapshot could not be written to disk.",
+            )?,
+            event_failures: counter(
+                "event_failures_total",
+                "Events on the ConfigMap that the API server did not take.",
+            )?,
+            admission_reviews: counters(
+                "admission_reviews_total",
+                "Edits of aws-auth that were looked at before they were made, by what was said.",
+                &["verdict"],
             )?,
             dynamic_file_enabled: gauge(
                 "dynamic_file_enabled",
@@ -262,7 +333,14 @@ impl Metrics {
     pub fn backend_removed(&self, backend: BackendMode) {
         // A gauge that was never set is not there, and need not be removed.
         let _ = self.backend_loaded.remove_label_values(&[backend.name()]);
-        let _ = self.mappings.remove_label_values(&[backend.name()]);
+        for gauges in
+            [&self.mappings, &self.entries_invalid, &self.entries_kept, &self.last_good_load, &self.restored]
+        {
+            let _ = gauges.remove_label_values(&[backend.name()]);
+        }
+        for (kind, _) in Snapshot::empty().index().by_kind() {
+            let _ = self.entries.remove_label_values(&[backend.name(), kind]);
+        }
         for severity in ["error", "warning"] {
             let _ = self.diagnostics.remove_label_values(&[backend.name(), severity]);
         }
@@ -285,11 +363,58 @@ impl Metrics {
         set(&self.diagnostics, &[backend, "warning"], warnings);
     }
 
-    /// The text that Prometheus scrapes, with its content type.
+    /// Shows the snapshot that a backend has put in force at `now`.
+    pub fn snapshot_in_force(&self, backend: BackendMode, snapshot: &Snapshot, now: Timestamp) {
+        let set = |gauges: &IntGaugeVec, labels: &[&str], value: usize| {
+            gauges.with_label_values(labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        let (backend, figures) = (backend.name(), snapshot.figures());
+        for (kind, count) in snapshot.index().by_kind() {
+            set(&self.entries, &[backend, kind], count);
+        }
+        set(&self.entries_invalid, &[backend], figures.invalid);
+        set(&self.entries_kept, &[backend], figures.kept);
+        if figures.errors == 0 {
+            self.last_good_load.with_label_values(&[backend]).set(now.as_second());
+        }
+    }
+
+    /// Shows whether a backend serves what an earlier run saw last.
+    pub fn restored(&self, backend: BackendMode, restored: bool) {
+        self.restored.with_label_values(&[backend.name()]).set(restored.into());
+    }
+
+    /// Shows that the snapshot on disk was known to be in force at `confirmed_at`.
+    pub fn snapshot_kept(&self, confirmed_at: Timestamp) {
+        self.snapshot_confirmed_at.store(confirmed_at.as_second(), Ordering::Relaxed);
+    }
+
+    /// Counts a snapshot that could not be written.
+    pub fn snapshot_write_failure(&self) {
+        self.snapshot_write_failures.inc();
+    }
+
+    /// Counts an edit that was looked at before it was made.
+    pub fn admission_review(&self, verdict: Verdict) {
+        self.admission_reviews.with_label_values(&[verdict.label()]).inc();
+    }
+
+    /// Counts an event that the API server did not take.
+    pub fn event_failure(&self) {
+        self.event_failures.inc();
+    }
+
+    /// The text that Prometheus scrapes at `now`, with its content type.
     ///
     /// # Errors
     /// Where a figure cannot be written, which is a bug.
-    pub fn render(&self) -> Result<(Vec<u8>, String), prometheus::Error> {
+    pub fn render(&self, now: Timestamp) -> Result<(Vec<u8>, String), prometheus::Error> {
+        // Before there is a snapshot on disk there are no figures of it.
+        let confirmed = self.snapshot_confirmed_at.load(Ordering::Relaxed);
+        if confirmed != 0 {
+            self.snapshot_confirmed.with_label_values::<&str>(&[]).set(confirmed);
+            self.snapshot_age.with_label_values::<&str>(&[]).set((now.as_second() - confirmed).max(0));
+        }
         let encoder = TextEncoder::new();
         let mut text = Vec::new();
         encoder.encode(&self.registry.gather(), &mut text)?;
@@ -328,7 +453,11 @@ mod tests {
         metrics.ec2_names(7);
         metrics.backend_waiting(BackendMode::EksConfigMap);
         metrics.backend_loaded(BackendMode::EksConfigMap, 3, 2, 1);
-        let text = String::from_utf8(metrics.render().unwrap().0).unwrap();
+        metrics.snapshot_in_force(BackendMode::EksConfigMap, &Snapshot::empty(), Timestamp::UNIX_EPOCH);
+        metrics.restored(BackendMode::EksConfigMap, true);
+        metrics.admission_review(Verdict::Refused);
+        metrics.snapshot_kept("1970-01-01T00:01:00Z".parse().unwrap());
+        let text = String::from_utf8(metrics.render(Timestamp::UNIX_EPOCH).unwrap().0).unwrap();
         for line in [
             r#"aws_iam_authenticator_decisions_total{outcome="refused",reason="malformed_request"} 1"#,
             r#"aws_iam_authenticator_authenticate_latency_seconds_count{result="malformed_request"} 1"#,
@@ -342,11 +471,15 @@ mod tests {
             r#"aws_iam_authenticator_mappings{backend="EKSConfigMap"} 3"#,
             r#"aws_iam_authenticator_mapping_diagnostics{backend="EKSConfigMap",severity="error"} 2"#,
             r#"aws_iam_authenticator_mapping_diagnostics{backend="EKSConfigMap",severity="warning"} 1"#,
+            r#"aws_iam_authenticator_mapping_entries{backend="EKSConfigMap",kind="permission_set"} 0"#,
+            r#"aws_iam_authenticator_mapping_entries_kept{backend="EKSConfigMap"} 0"#,
+            r#"aws_iam_authenticator_mappings_restored{backend="EKSConfigMap"} 1"#,
+            "aws_iam_authenticator_snapshot_confirmed_timestamp_seconds 60",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
         metrics.backend_removed(BackendMode::EksConfigMap);
-        let text = String::from_utf8(metrics.render().unwrap().0).unwrap();
+        let text = String::from_utf8(metrics.render(Timestamp::UNIX_EPOCH).unwrap().0).unwrap();
         assert!(!text.contains("EKSConfigMap"), "{text}");
     }
 
@@ -358,7 +491,7 @@ mod tests {
         metrics.ec2_call();
         metrics.sts_call::<()>("us-east-1", Duration::ZERO, &Err(NoVerdict::Throttled.into()));
         metrics.sts_call::<()>("us-east-1", Duration::ZERO, &Err(NoVerdict::Connect.into()));
-        let text = String::from_utf8(metrics.render().unwrap().0).unwrap();
+        let text = String::from_utf8(metrics.render(Timestamp::UNIX_EPOCH).unwrap().0).unwrap();
         for line in [
             r#"aws_iam_authenticator_authenticate_latency_seconds_count{result="uknown_user"} 1"#,
             r#"aws_iam_authenticator_sts_responses_total{ResponseCode="403",StsRegion="us-east-1"} 1"#,

@@ -91,7 +91,9 @@ pub fn text(code: StatusCode, text: impl Into<Bytes>, content_type: HeaderValue)
     answer
 }
 
-fn json(code: StatusCode, body: &impl Serialize) -> Answer {
+/// Answers with JSON that nobody may keep.
+#[must_use]
+pub fn json(code: StatusCode, body: &impl Serialize) -> Answer {
     // These types have no map with other keys than text and no failing serializer.
     let body = serde_json::to_vec(body).unwrap_or_default();
     let mut answer = text(code, body, HeaderValue::from_static("application/json"));

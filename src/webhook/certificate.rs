@@ -21,6 +21,10 @@ use crate::atomic_file;
 /// it starts, so this is no shorter than a control-plane node lives.
 const LIFETIME_DAYS: u32 = 3650;
 
+/// The name by which an API server knows the admission webhook where it reaches it by a Service: NAME.NAMESPACE.svc.
+/// <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#service-reference>
+const ADMISSION_NAME: &str = "arngate.kube-system.svc";
+
 const DAY: Duration = Duration::from_hours(24);
 
 /// A certificate chain with its key.
@@ -139,6 +143,7 @@ fn make(
 ) -> Result<(), CertificateError> {
     let make_error = |source| CertificateError::Make { hostname: hostname.to_owned(), source };
     let mut params = CertificateParams::new(vec![hostname.to_owned()]).map_err(make_error)?;
+    params.subject_alt_names.push(SanType::DnsName(ADMISSION_NAME.try_into().map_err(make_error)?));
     if !address.is_unspecified() {
         params.subject_alt_names.push(SanType::IpAddress(address));
     }

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! listener ── TLS ──▶ router ──▶ token_review ── token ──▶ Authenticator ── Outcome ──▶ answer ──▶ HTTP
-//!                        │ /metrics, /healthz, /readyz
+//!                        │ /validate/aws-auth, /metrics, /healthz, /readyz
 //! ```
 //!
 //! [`answer`] is the one place where an outcome becomes an HTTP answer.
 
+pub mod admission;
 pub mod answer;
 pub mod body;
 pub mod certificate;

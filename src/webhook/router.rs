@@ -10,11 +10,15 @@ use std::{
     time::Instant,
 };
 
-use http::{HeaderValue, Method, Request, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Method, Request, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE},
+};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 
 use super::{
+    admission::{self, Admission},
     answer::{self, Answer},
     body::{BodyBudget, BodyError},
     health, token_review,
@@ -32,6 +36,7 @@ pub struct Router {
     audiences: Vec<String>,
     metrics: Metrics,
     bodies: BodyBudget,
+    admission: Admission,
     reviews: AtomicU64,
 }
 
@@ -39,7 +44,20 @@ impl Router {
     /// `audiences` are those that tokens accepted here are meant for; with none, a review's are not looked at.
     #[must_use]
     pub fn new(authenticator: Authenticator, audiences: Vec<String>, metrics: Metrics) -> Self {
-        Self { authenticator, audiences, metrics, bodies: BodyBudget::new(), reviews: AtomicU64::new(0) }
+        Self {
+            authenticator,
+            audiences,
+            metrics,
+            bodies: BodyBudget::new(),
+            admission: Admission::new(Vec::new()),
+            reviews: AtomicU64::new(0),
+        }
+    }
+
+    /// The same, which looks at edits of aws-auth by `admission`.
+    #[must_use]
+    pub fn with_admission(self, admission: Admission) -> Self {
+        Self { admission, ..self }
     }
 
     /// Answers one request.
@@ -67,13 +85,22 @@ impl Router {
                 self.metrics.malformed_request(started.elapsed());
                 answer::method_not_allowed("POST")
             }
+            admission::PATH if request.method() == Method::POST => {
+                let (answer, verdict) = self.admission.answer(request.into_body()).await;
+                self.metrics.admission_review(verdict);
+                answer
+            }
+            admission::PATH => answer::method_not_allowed("POST"),
             "/healthz" if get => health::healthz(),
-            "/readyz" if get => health::readyz(&self.authenticator.chain.get()),
+            "/readyz" if get => {
+                let form = health::Form::asked(request.uri().query(), request.headers().get(ACCEPT));
+                health::readyz(&self.authenticator.chain.get(), form)
+            }
             "/metrics" if get => self.metrics(),
             "/healthz" | "/readyz" | "/metrics" => answer::method_not_allowed("GET"),
             _ => answer::failure(
                 StatusCode::NOT_FOUND,
-                "no such path; served are /authenticate, /healthz, /readyz and /metrics",
+                "no such path; served are /authenticate, /validate/aws-auth, /healthz, /readyz and /metrics",
             ),
         })
     }
@@ -111,7 +138,7 @@ impl Router {
     }
 
     fn metrics(&self) -> Answer {
-        match self.metrics.render() {
+        match self.metrics.render(Timestamp::now()) {
             Ok((text, content_type)) => answer::text(
                 StatusCode::OK,
                 text,

@@ -41,6 +41,19 @@ pub enum Value {
 }
 
 impl Node {
+    /// The same, with each position as `to` has it.
+    #[must_use]
+    pub fn moved(self, to: &impl Fn(Position) -> Position) -> Self {
+        let value = match self.value {
+            Value::Sequence(items) => Value::Sequence(items.into_iter().map(|item| item.moved(to)).collect()),
+            Value::Mapping(fields) => Value::Mapping(
+                fields.into_iter().map(|(key, value)| (key.moved(to), value.moved(to))).collect(),
+            ),
+            value @ (Value::Null | Value::Scalar(_)) => value,
+        };
+        Self { value, span: to(self.span), end: to(self.end) }
+    }
+
     /// The text of a scalar.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {

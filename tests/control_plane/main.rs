@@ -6,6 +6,10 @@
 //!                                                                         └─ watch aws-auth ─┘
 //! ```
 
+mod aws_auth_admission;
+mod aws_auth_edits;
+mod aws_auth_events;
+mod aws_auth_guide;
 mod clients;
 mod cluster;
 mod commands;

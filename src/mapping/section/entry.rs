@@ -118,12 +118,27 @@ impl Entry<'_> {
             Some(text) => Some(self.template(text, fields.username.map_or(item.span, |node| node.span))),
         };
         let groups = self.groups(fields.groups)?;
-        let user_id = self.text("userid", fields.user_id)?;
-        let pins = |text: &&str| !text.is_empty() && self.by != MatchBy::ArnAlone;
-        let user_id = user_id.filter(pins).map(Into::into);
+        let user_id = self.pin(fields.user_id)?;
         let mapping =
             Arc::new(Mapping { username, groups, user_id, also, origin: Origin::Listed(self.origin) });
         Ok(Valid { subject, mapping, with_path, doubtful: fields.doubtful })
+    }
+
+    /// The user ID that the principal must have, where the entry pins one.
+    fn pin(&mut self, node: Option<&Node>) -> Result<Option<Box<str>>, Invalid> {
+        let Some(node) = node.filter(|_| self.by != MatchBy::ArnAlone) else { return Ok(None) };
+        let Some(text) = self.text("userid", Some(node))? else { return Ok(None) };
+        if text.is_empty() {
+            let message = "userid is empty, and pins nobody".to_owned();
+            self.warn(node.span, message, "write the ID (AROA…, AIDA…), or remove the field");
+            return Ok(None);
+        }
+        // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
+        if !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            let message = format!("userid {text:?} is no principal's, so that the entry matches nobody");
+            self.warn(node.span, message, "write the ID alone (AROA…, AIDA…): capital letters and digits");
+        }
+        Ok(Some(text.into()))
     }
 
     /// Whom the entry is about, and whether that is a role whose path is written.
@@ -277,6 +292,7 @@ impl Entry<'_> {
 }
 
 /// Whether a field says anything.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is what `Option::filter` gives")]
 fn is_given(node: &&Node) -> bool {
     node.value != Value::Null && node.as_str() != Some("")
 }

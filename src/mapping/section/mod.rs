@@ -43,7 +43,7 @@ impl Section {
         }
     }
 
-    /// The field that names whom an entry is about; empty for accounts, whose entries are that name.
+    /// The field that names whom an entry is about; empty where entries are nothing but that name.
     const fn arn_field(self) -> &'static str {
         match self {
             Self::Roles => "rolearn",

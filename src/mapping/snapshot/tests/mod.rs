@@ -1,5 +1,6 @@
 mod keeping;
 mod keys;
+mod pins;
 mod precedence;
 mod properties;
 mod reading;

@@ -89,7 +89,7 @@ fn still_names(text: &str, arn: &str) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(4096)))]
 
     #[test]
     fn no_slip_that_leaves_an_arn_in_place_takes_its_access(slips in slips(), block in any::<bool>()) {

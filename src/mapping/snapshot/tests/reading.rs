@@ -89,14 +89,6 @@ fn permission_sets_match_in_every_partition() {
 }
 
 #[test]
-fn a_pinned_user_id_lets_nobody_else_in() {
-    let pinned =
-        |id: &str| format!("- {{rolearn: 'arn:aws:iam::{ACCOUNT}:role/A', username: a, userid: {id}}}");
-    assert_eq!(who(&load(&[("mapRoles", &pinned("AROAEXAMPLE"))]).0, &role("A")), "a");
-    assert_eq!(who(&load(&[("mapRoles", &pinned("AROAOTHER"))]).0, &role("A")), "-");
-}
-
-#[test]
 fn a_missing_username_is_the_canonical_arn() {
     let (snapshot, diagnostics) =
         load(&[("mapRoles", &format!("- {{rolearn: 'arn:aws:iam::{ACCOUNT}:role/A', groups: [g]}}"))]);

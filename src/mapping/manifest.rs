@@ -1,0 +1,366 @@
+//! aws-auth as a file: a manifest as kubectl takes it, or aws-auth's data alone; and what is wrong in it, each with
+//! its line and column in the file.
+
+use std::collections::BTreeMap;
+
+use super::{AwsAuth, Diagnostic, MatchBy, Place, Section, Severity, Snapshot};
+use crate::yaml::{self, Limits, Node, Position, Value, YamlError};
+
+/// The longest file that is read, in bytes.
+pub const MAX_LEN: usize = 16 * 1024 * 1024;
+
+/// A file that aws-auth was found in.
+#[derive(Debug)]
+pub struct Manifest {
+    /// What the ConfigMap would hold.
+    pub aws_auth: AwsAuth,
+    /// The mappings, where nothing was in force before.
+    pub snapshot: Snapshot,
+    /// What is wrong or odd, in the order of the lines.
+    pub findings: Vec<Finding>,
+}
+
+/// What is wrong or odd in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where in the file; absent where it is about something that is not there.
+    pub position: Option<Position>,
+    /// Which list and entry it is about; empty where it is about the file.
+    pub place: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub advice: String,
+}
+
+/// Why nothing can be said of a file.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It is no YAML.
+    #[error("{0}")]
+    Yaml(YamlError),
+    /// It holds no aws-auth.
+    #[error("holds no ConfigMap aws-auth, and no mapRoles, mapUsers or mapAccounts at its top either")]
+    NoAwsAuth,
+    /// It holds several.
+    #[error("holds the ConfigMap aws-auth twice, at line {0} and at line {1}")]
+    Twice(usize, usize),
+}
+
+impl Manifest {
+    /// Reads `text`: manifests, parted by `---`, of which one is `configmap/aws-auth`; a `List` with it; or aws-auth's
+    /// data alone, whose lists may be lists here.
+    ///
+    /// # Errors
+    /// See [`ManifestError`].
+    pub fn read(text: &str) -> Result<Self, ManifestError> {
+        let mut found: Option<Data> = None;
+        let mut bare = None;
+        for (line, document) in documents(text) {
+            let shift = |mut error: YamlError| {
+                error.position.line += line;
+                ManifestError::Yaml(error)
+            };
+            let Some(node) = yaml::parse(document, Limits::for_bytes(MAX_LEN)).map_err(shift)? else {
+                continue;
+            };
+            for data in aws_auths(&node, line) {
+                if let Some(first) = &found {
+                    return Err(ManifestError::Twice(first.line, data.line));
+                }
+                found = Some(data);
+            }
+            if node.get("kind").is_none() && bare.is_none() {
+                bare = Data::bare(&node, line);
+            }
+        }
+        let data = found.or(bare).ok_or(ManifestError::NoAwsAuth)?;
+        Ok(data.lint(text))
+    }
+
+    /// Looks at what an API server holds: positions are those in each value.
+    #[must_use]
+    pub fn of(aws_auth: AwsAuth) -> Self {
+        let (snapshot, diagnostics) = Snapshot::update(None, &aws_auth);
+        let findings = diagnostics.into_iter().map(Finding::from).collect();
+        Self { aws_auth, snapshot, findings }
+    }
+
+    /// How many findings there are of a severity.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+}
+
+impl From<Diagnostic> for Finding {
+    fn from(diagnostic: Diagnostic) -> Self {
+        let (position, place) = match diagnostic.place {
+            Place::List { section, entry, position } => {
+                let entry = entry.map(|entry| format!(", entry {entry}")).unwrap_or_default();
+                (position, format!("{}{entry}", section.key()))
+            }
+            Place::Object(name) => (None, name.to_string()),
+        };
+        let Diagnostic { severity, message, advice, .. } = diagnostic;
+        Self { severity, position, place, message, advice }
+    }
+}
+
+/// The documents of a file, each with how many lines are before it.
+fn documents(text: &str) -> Vec<(usize, &str)> {
+    let mut documents = Vec::new();
+    let (mut start, mut first_line, mut at) = (0, 0, 0);
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let is_marker = line.trim_end() == "---" || line.starts_with("--- ");
+        if is_marker && at > start {
+            documents.push((first_line, text.get(start..at).unwrap_or_default()));
+            (start, first_line) = (at, index);
+        }
+        at += line.len();
+    }
+    documents.push((first_line, text.get(start..).unwrap_or_default()));
+    documents
+}
+
+/// aws-auth's data in a document.
+struct Data {
+    /// How many lines of the file are before the document.
+    offset: usize,
+    /// The line of the file where it begins.
+    line: usize,
+    fields: Vec<(Node, Node)>,
+    binary: Vec<String>,
+    /// It stands alone, without the ConfigMap around it.
+    is_bare: bool,
+}
+
+fn aws_auths(node: &Node, offset: usize) -> Vec<Data> {
+    let text = |node: Option<&Node>| node.and_then(Node::as_str).map(str::to_owned);
+    if let Some(Value::Sequence(items)) = node.get("items").map(|items| &items.value) {
+        return items.iter().flat_map(|item| aws_auths(item, offset)).collect();
+    }
+    let name = text(node.get("metadata").and_then(|metadata| metadata.get("name")));
+    let is_aws_auth =
+        text(node.get("kind")).as_deref() == Some("ConfigMap") && name.as_deref() == Some("aws-auth");
+    if !is_aws_auth {
+        return Vec::new();
+    }
+    let fields = |key: &str| node.get(key).and_then(Node::as_mapping).unwrap_or_default().to_vec();
+    let binary = fields("binaryData").iter().filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
+    let line = offset + node.span.line;
+    vec![Data { offset, line, fields: fields("data"), binary, is_bare: false }]
+}
+
+impl Data {
+    fn bare(node: &Node, offset: usize) -> Option<Self> {
+        let fields = node.as_mapping()?;
+        let is_known = |key: &Node| {
+            let key = key.as_str().unwrap_or_default();
+            Section::ALL.iter().any(|section| section.key().eq_ignore_ascii_case(key))
+        };
+        fields.iter().any(|(key, _)| is_known(key)).then(|| Self {
+            offset,
+            line: offset + node.span.line,
+            fields: fields.to_vec(),
+            binary: Vec::new(),
+            is_bare: true,
+        })
+    }
+
+    fn lint(self, file: &str) -> Manifest {
+        let Self { offset, fields, binary, is_bare, .. } = self;
+        let lines: Vec<&str> = file.lines().collect();
+        let mut aws_auth = AwsAuth { data: BTreeMap::new(), binary: binary.into_iter().collect() };
+        let mut places = BTreeMap::new();
+        let mut lists: [Option<Node>; 3] = [None, None, None];
+        let mut findings = Vec::new();
+        for (key, value) in fields {
+            let key_text = key.as_str().unwrap_or_default().to_owned();
+            let section =
+                Section::ALL.into_iter().find(|section| section.key().eq_ignore_ascii_case(&key_text));
+            match value.value {
+                Value::Null => {
+                    aws_auth.data.insert(key_text, String::new());
+                }
+                Value::Scalar(ref text) => {
+                    if let Some(section) = section {
+                        places.insert(section, ValuePlace::new(&lines, offset, key.span, value.span));
+                    }
+                    aws_auth.data.insert(key_text, text.to_string());
+                }
+                Value::Sequence(_) | Value::Mapping(_) => {
+                    if !is_bare {
+                        findings.push(not_a_text(
+                            &key_text,
+                            &value,
+                            Position { line: key.span.line + offset, ..key.span },
+                        ));
+                    }
+                    let value = value.moved(&|at| Position { line: at.line + offset, ..at });
+                    let [roles, users, accounts] = &mut lists;
+                    match section {
+                        Some(Section::Roles) => *roles = Some(value),
+                        Some(Section::Users) => *users = Some(value),
+                        Some(Section::Accounts) => *accounts = Some(value),
+                        None => {}
+                    }
+                }
+            }
+        }
+        let in_file = |section, position| match places.get(&section) {
+            Some(place) => ValuePlace::in_file(place, position),
+            None => position,
+        };
+        let (from_texts, diagnostics) = Snapshot::update_in_file(None, &aws_auth, in_file);
+        findings.extend(diagnostics.into_iter().map(Finding::from));
+        // Lists where texts belong: what is in them is told as well, as if they were texts.
+        let nodes = lists.each_ref().map(Option::as_ref);
+        let (from_lists, diagnostics) = Snapshot::update_from_nodes(None, nodes, MatchBy::Arn);
+        findings.extend(diagnostics.into_iter().map(Finding::from));
+        findings.sort_by_key(|finding| finding.position);
+        let snapshot = from_texts.joined(from_lists);
+        Manifest { aws_auth, snapshot, findings }
+    }
+}
+
+/// The API server takes texts alone as values of a ConfigMap's data.
+fn not_a_text(key: &str, value: &Node, position: Position) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        position: Some(position),
+        place: key.to_owned(),
+        message: format!(
+            "is {}, and a ConfigMap holds texts alone: the API server refuses the whole object",
+            value.kind()
+        ),
+        advice: format!("write `{key}: |`, with what follows indented as it is"),
+    }
+}
+
+/// Where a value's text stands in the file.
+struct ValuePlace {
+    /// The line of the file before the text's first.
+    before: usize,
+    /// How far the text is indented in the file; absent where lines of the text are none of the file's.
+    indent: Option<usize>,
+    start: Position,
+}
+
+impl ValuePlace {
+    fn new(lines: &[&str], offset: usize, key: Position, value: Position) -> Self {
+        let head = key.line + offset;
+        let line = lines.get(head.saturating_sub(1)).copied().unwrap_or_default();
+        let is_literal = line.split_once(':').is_some_and(|(_, rest)| rest.trim_start().starts_with('|'));
+        let first = || lines.iter().skip(head).find(|line| !line.trim().is_empty());
+        let indent =
+            is_literal.then(first).flatten().map(|line| line.chars().take_while(|c| *c == ' ').count());
+        Self { before: head, indent, start: Position { line: value.line + offset, ..value } }
+    }
+
+    fn in_file(&self, position: Position) -> Position {
+        match self.indent {
+            Some(indent) => Position { line: self.before + position.line, column: indent + position.column },
+            None => self.start,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(text: &str) -> Vec<String> {
+        let manifest = Manifest::read(text).unwrap();
+        manifest
+            .findings
+            .iter()
+            .map(|finding| {
+                let at = finding.position.map(|at| format!("{}:{}", at.line, at.column)).unwrap_or_default();
+                format!("{at} {}: {}", finding.place, finding.message)
+            })
+            .collect()
+    }
+
+    const HEAD: &str =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: aws-auth\n  namespace: kube-system\ndata:\n";
+
+    #[test]
+    fn positions_are_those_in_the_file() {
+        let text = format!(
+            "# a comment\napiVersion: v1\nkind: Namespace\nmetadata: {{name: x}}\n---\n{HEAD}  mapRoles: |\n\n    # whose\n    - rolearn: arn:aws:iam::111122223333:role/A\n      username: a\n      groups: x\n    - role: y\n  mapUsers: |\n    - userarn: z\n"
+        );
+        let line = |needle: &str| text.lines().position(|line| line.contains(needle)).unwrap() + 1;
+        let found = findings(&text);
+        assert!(
+            found[0].starts_with(&format!("{}:15 mapRoles, entry 1: groups is one text", line("groups: x"))),
+            "{found:#?}"
+        );
+        assert!(
+            found[1].starts_with(&format!("{}:7 mapRoles, entry 2: the field \"role\"", line("- role: y"))),
+            "{found:#?}"
+        );
+        assert!(
+            found
+                .last()
+                .unwrap()
+                .starts_with(&format!("{}:16 mapUsers, entry 1: userarn", line("userarn: z"))),
+            "{found:#?}"
+        );
+        let tab = text.replace("      username: a", "    \tusername: a");
+        assert!(
+            findings(&tab).iter().any(
+                |found| found.starts_with(&format!("{}:5 mapRoles: cannot be read", line("username: a")))
+            ),
+            "{:#?}",
+            findings(&tab)
+        );
+    }
+
+    #[test]
+    fn a_missing_bar_is_explained_and_what_follows_is_looked_at() {
+        let text = format!(
+            "{HEAD}  mapRoles:\n    - rolearn: arn:aws:iam::111122223333:role/A\n      username: a\n    - username: b\n"
+        );
+        let found = findings(&text);
+        assert_eq!(found.len(), 2, "{found:#?}");
+        assert_eq!(
+            found[0],
+            "7:3 mapRoles: is a list, and a ConfigMap holds texts alone: the API server refuses the whole object"
+        );
+        assert!(found[1].starts_with("10:7 mapRoles, entry 2: has no rolearn"), "{found:#?}");
+        let manifest = Manifest::read(&text).unwrap();
+        assert_eq!(manifest.findings[0].advice, "write `mapRoles: |`, with what follows indented as it is");
+        assert_eq!(manifest.snapshot.index().len(), 1);
+    }
+
+    #[test]
+    fn lists_quoted_texts_and_bare_data_are_read() {
+        let list = format!(
+            "apiVersion: v1\nkind: List\nitems:\n- {}",
+            HEAD.replace('\n', "\n  ").trim_end().to_owned()
+                + "\n    mapRoles: \"- rolearn: x\\n- rolearn: y\"\n"
+        );
+        let found = findings(&list);
+        assert_eq!(found.len(), 2, "{found:#?}");
+        assert!(found.iter().all(|found| found.starts_with("10:15 ")), "the value's own place: {found:#?}");
+        for bare in ["mapRoles:\n- username: b\n", "mapRoles: |\n  - username: b\n"] {
+            let found = findings(bare);
+            assert!(found.iter().all(|found| found.starts_with("2:")) && !found.is_empty(), "{found:#?}");
+        }
+    }
+
+    #[test]
+    fn what_holds_no_aws_auth_is_told() {
+        let read = |text: &str| Manifest::read(text).unwrap_err().to_string();
+        assert!(read("kind: ConfigMap\nmetadata: {name: other}\n").contains("holds no ConfigMap aws-auth"));
+        assert!(read("").contains("holds no ConfigMap aws-auth"));
+        assert_eq!(
+            read(&format!("{HEAD}  mapRoles: ''\n---\n{HEAD}")),
+            "holds the ConfigMap aws-auth twice, at line 1 and at line 9"
+        );
+        assert!(read(&format!("a: b\n---\n{HEAD}  x: [")).starts_with("line "));
+    }
+}

@@ -1,0 +1,208 @@
+//! lint, explain and diff, as somebody at a desk runs them.
+
+mod support;
+
+use std::{fs, io::Write, path::Path, process::Stdio};
+
+use arngate_lab::config_map_api::ConfigMapApi;
+use serde_json::Value;
+use support::{arngate, text};
+
+const GOOD: &str = "apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: aws-auth
+  namespace: kube-system
+data:
+  mapRoles: |
+    - rolearn: arn:aws:iam::111122223333:role/Admin
+      username: admin:{{SessionName}}
+      groups: [system:masters]
+    - rolearn: arn:aws:iam::111122223333:role/Node
+      username: system:node:{{EC2PrivateDNSName}}
+      groups: [system:bootstrappers, system:nodes]
+";
+
+/// Runs the binary in `folder`; exit code, output, errors.
+fn run(folder: &Path, args: &[&str]) -> (i32, String, String) {
+    let output = arngate().current_dir(folder).args(args).output().unwrap();
+    let (stdout, stderr) = text(&output);
+    (output.status.code().unwrap(), stdout, stderr)
+}
+
+/// What people break, with what lint says of it: the line in the file, and words.
+#[test]
+fn lint_says_what_is_wrong_at_its_line_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, edit, told) in [
+        ("good.yaml", GOOD.to_owned(), "0 errors, 0 warnings; 2 mappings\n"),
+        (
+            "tab.yaml",
+            GOOD.replace("      username: admin", "    \tusername: admin"),
+            "tab.yaml:9:5: error: mapRoles: cannot be read as YAML (a tab in the indentation)",
+        ),
+        (
+            "bracket.yaml",
+            GOOD.replace("[system:masters]", "[system:masters"),
+            "error: mapRoles: cannot be read as YAML",
+        ),
+        (
+            "bar.yaml",
+            GOOD.replace("mapRoles: |", "mapRoles:"),
+            "bar.yaml:7:3: error: mapRoles: is a list, and a ConfigMap holds texts alone: the API server refuses the whole object; write `mapRoles: |`",
+        ),
+        (
+            "hyphen.yaml",
+            GOOD.replace(
+                "    - rolearn: arn:aws:iam::111122223333:role/Node",
+                "      rolearn: arn:aws:iam::111122223333:role/Node",
+            ),
+            "hyphen.yaml:11:7: error: mapRoles, entry 1: the field rolearn is there twice (line 8 too): two entries have become one",
+        ),
+        (
+            "placeholder.yaml",
+            GOOD.replace(
+                "arn:aws:iam::111122223333:role/Node",
+                "<ARN of instance role (not instance profile)>",
+            ),
+            "placeholder.yaml:11:16: error: mapRoles, entry 2: rolearn \"<ARN of instance role (not instance profile)>\" is no ARN that can be mapped",
+        ),
+    ] {
+        fs::write(folder.path().join(name), edit).unwrap();
+        let (code, stdout, stderr) = run(folder.path(), &["lint", name]);
+        assert_eq!(code, if name == "good.yaml" { 0 } else { 3 }, "{name}: {stdout}{stderr}");
+        assert!(stdout.contains(told), "{name}:\n{stdout}\ndoes not contain\n{told}");
+        println!("{stdout}");
+    }
+    fs::write(folder.path().join("dedented.yaml"), GOOD.replace("    - rolearn", "- rolearn")).unwrap();
+    let (code, stdout, _) = run(folder.path(), &["lint", "dedented.yaml"]);
+    assert_eq!(code, 3);
+    assert!(stdout.contains("the file is no YAML, and kubectl refuses it"), "{stdout}");
+}
+
+#[test]
+fn lint_writes_json_and_annotations_and_reads_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let warns = GOOD.replace("EC2PrivateDNSName", "EC2PrivateDnsName");
+    fs::write(folder.path().join("a.yaml"), &warns).unwrap();
+    let (code, stdout, _) = run(folder.path(), &["lint", "-o", "json", "a.yaml"]);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &report["warnings"], &report["mappings"]), (0, &1.into(), &2.into()));
+    let finding = &report["findings"][0];
+    assert_eq!(
+        (&finding["line"], &finding["severity"], &finding["place"]),
+        (&12.into(), &"warning".into(), &"mapRoles, entry 2".into())
+    );
+    assert_eq!(finding["advice"], "did you mean {{EC2PrivateDNSName}}?");
+
+    let (code, stdout, _) = run(folder.path(), &["lint", "-o", "github", "--strict", "a.yaml"]);
+    assert_eq!(code, 3);
+    assert!(
+        stdout.starts_with("::warning file=a.yaml,line=12,col=17,title=aws-auth::mapRoles, entry 2: "),
+        "{stdout}"
+    );
+
+    let mut child =
+        arngate().args(["lint", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(GOOD.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), text(&output).0.as_str()),
+        (Some(0), "0 errors, 0 warnings; 2 mappings\n")
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("other.yaml"), "kind: Namespace\n").unwrap();
+    for (args, told) in [
+        (["lint", "absent.yaml"], "cannot read absent.yaml"),
+        (["lint", "other.yaml"], "holds no ConfigMap aws-auth"),
+    ] {
+        let (code, _, stderr) = run(folder.path(), &args);
+        assert_eq!(code, 1);
+        assert!(stderr.contains(told), "{stderr}");
+    }
+}
+
+#[test]
+fn explain_shows_the_mapping_or_the_nearest_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.yaml"), GOOD).unwrap();
+    let config = "clusterID: c\nserver:\n  backendMode: [MountedFile, EKSConfigMap]\n  adminPrincipals: ['arn:aws:iam::111122223333:role/Creator']\n  mapUsers: [{userarn: 'arn:aws:iam::111122223333:user/bob', username: bob}]\n";
+    fs::write(folder.path().join("config.yaml"), config).unwrap();
+    let explain = |arn: &str, more: &[&str]| {
+        let mut args = vec!["explain", "--aws-auth", "a.yaml", arn];
+        args.extend(more);
+        run(folder.path(), &args)
+    };
+    let (code, stdout, _) = explain("arn:aws:iam::111122223333:role/Admin", &["--session-name", "alice"]);
+    assert_eq!(code, 0);
+    assert_eq!(
+        stdout,
+        "EKSConfigMap: mapRoles entry 1 (line 8) maps it\n  username: admin:alice\n  groups: system:masters\n"
+    );
+    let (code, stdout, _) = explain("arn:aws:iam::111122223333:role/Admni", &[]);
+    assert_eq!(code, 3);
+    assert!(
+        stdout.contains(
+            "nearly: mapRoles entry 1 (line 8), arn:aws:iam::111122223333:role/admin: the name differs"
+        ),
+        "{stdout}"
+    );
+    let (code, stdout, _) = explain("arn:aws:iam::111122223333:user/bob", &["-c", "config.yaml"]);
+    assert_eq!(code, 0);
+    assert!(
+        stdout.contains("MountedFile: mapUsers entry 1 (line 5) maps it\n  username: bob\n  groups: none\n"),
+        "{stdout}"
+    );
+    let (code, stdout, _) = explain("arn:aws:iam::111122223333:role/Creator", &["-c", "config.yaml"]);
+    assert_eq!(code, 0);
+    assert!(stdout.starts_with("AdminPrincipals: adminPrincipals entry 1 maps it\n"), "{stdout}");
+    let (code, _, stderr) = explain("arn:aws:iam::111122223333:group/Admins", &[]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("IAM group is not a principal"), "{stderr}");
+}
+
+#[test]
+fn diff_says_who_gains_and_who_loses() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("old.yaml"), GOOD).unwrap();
+    let new = GOOD.replace("[system:masters]", "[viewers]").replace("role/Node", "role/NewNode");
+    fs::write(folder.path().join("new.yaml"), new).unwrap();
+    let (code, stdout, _) = run(folder.path(), &["diff", "old.yaml", "new.yaml"]);
+    assert_eq!(code, 3);
+    assert_eq!(
+        stdout,
+        "- arn:aws:iam::111122223333:role/node: system:node:{{EC2PrivateDNSName}} [system:bootstrappers, system:nodes]\n\
+         ~ arn:aws:iam::111122223333:role/admin: admin:{{SessionName}} [-system:masters, +viewers]\n\
+         + arn:aws:iam::111122223333:role/newnode: system:node:{{EC2PrivateDNSName}} [system:bootstrappers, system:nodes]\n"
+    );
+    assert_eq!(run(folder.path(), &["diff", "old.yaml", "old.yaml"]), (0, String::new(), String::new()));
+    fs::write(folder.path().join("broken.yaml"), GOOD.replace("[system:masters]", "[system:masters"))
+        .unwrap();
+    let (code, stdout, stderr) = run(folder.path(), &["diff", "old.yaml", "broken.yaml"]);
+    assert_eq!((code, stdout.as_str()), (0, ""), "what is broken takes nobody's access");
+    assert!(stderr.contains("broken.yaml: 1 errors"), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lint_looks_at_a_clusters_aws_auth() {
+    let api = ConfigMapApi::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("kubeconfig"), api.kubeconfig()).unwrap();
+    let lint = || {
+        run(folder.path(), &["lint", "-n", "kube-system", "configmap/aws-auth", "--kubeconfig", "kubeconfig"])
+    };
+    let (code, _, stderr) = tokio::task::block_in_place(lint);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("there is no configmap/aws-auth in kube-system"), "{stderr}");
+    api.replace([("mapRoles".to_owned(), "- rolearn: x\n".to_owned())].into());
+    let (code, stdout, _) = tokio::task::block_in_place(lint);
+    assert_eq!(code, 3);
+    assert!(
+        stdout.starts_with("configmap/aws-auth:1:12: error: mapRoles, entry 1: rolearn \"x\" is no ARN"),
+        "{stdout}"
+    );
+}
