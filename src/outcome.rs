@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::{
     identity::CallerError,
     mapping::BackendMode,
-    sts::{NoVerdict, Rejection},
+    sts::{NoVerdict, Rejection, Shed, ShedReason},
     token::{TokenError, TokenErrorClass},
 };
 
@@ -68,6 +68,9 @@ pub enum Unavailability {
     /// STS gave none.
     #[error("no verdict from STS: {0}")]
     Sts(NoVerdict),
+    /// STS was not asked, to keep it and others' tokens from harm.
+    #[error("{0}")]
+    Shed(Shed),
     /// A backend that stands before any match has not loaded yet.
     #[error("the backend {0} has not loaded its mappings yet")]
     NotLoaded(BackendMode),
@@ -113,9 +116,12 @@ impl Outcome {
             Self::Denied(Denial::Token(_)) => "invalid_token",
             Self::Denied(Denial::NotMapped | Denial::NotRendered | Denial::Reserved | Denial::Audience)
             | Self::Unavailable(Unavailability::NotLoaded(_)) => "uknown_user",
-            Self::Unavailable(Unavailability::Sts(NoVerdict::Throttled)) => "sts_throttling",
+            Self::Unavailable(
+                Unavailability::Sts(NoVerdict::Throttled)
+                | Unavailability::Shed(Shed { reason: ShedReason::Overload | ShedReason::AccessKey, .. }),
+            ) => "sts_throttling",
             Self::Denied(Denial::Rejected(_) | Denial::Caller(_))
-            | Self::Unavailable(Unavailability::Sts(_)) => "sts_error",
+            | Self::Unavailable(Unavailability::Sts(_) | Unavailability::Shed(_)) => "sts_error",
         }
     }
 }
@@ -190,7 +196,18 @@ impl Unavailability {
             Self::Sts(NoVerdict::Transport) => "sts_transport",
             Self::Sts(NoVerdict::Oversized) => "sts_oversized",
             Self::Sts(NoVerdict::Unreadable(_) | NoVerdict::Encoding) => "sts_unreadable",
+            Self::Sts(NoVerdict::Interrupted) => "sts_interrupted",
+            Self::Shed(shed) => shed.reason.label(),
             Self::NotLoaded(_) => "backend_not_loaded",
+        }
+    }
+
+    /// After how many seconds it is worth asking again.
+    #[must_use]
+    pub const fn retry_after(&self) -> u64 {
+        match self {
+            Self::Shed(shed) => shed.retry_after,
+            Self::Sts(_) | Self::NotLoaded(_) => 1,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     config::ServerSettings,
     mapping::BackendMode,
     source::{BackendError, BackendSettings, Backends, backend_mode_file},
-    sts::{Client, ClientError},
+    sts::{Client, ClientError, NoRandomNumbers, Verifier},
     telemetry::Metrics,
     webhook::{
         answer,
@@ -56,6 +56,9 @@ pub enum ServerError {
     /// The client for STS.
     #[error(transparent)]
     Sts(#[from] ClientError),
+    /// The verifier's keys.
+    #[error(transparent)]
+    Random(#[from] NoRandomNumbers),
     /// The backends.
     #[error(transparent)]
     Backends(#[from] BackendError),
@@ -122,9 +125,10 @@ impl Server {
             reserved_prefixes: settings.reserved_prefixes,
         };
         let backends = Backends::start(backends, metrics.clone(), &settings.backend_modes).await?;
+        let client = Client::new(&settings.sts, &settings.cluster_id, metrics.clone())?;
+        let (partition, limits) = (settings.partition, &settings.sts_limits);
         let authenticator = Authenticator {
-            partition: settings.partition,
-            sts: Client::new(&settings.sts, &settings.cluster_id, metrics.clone())?,
+            verifier: Verifier::new(client, partition, &settings.endpoints, limits, &metrics)?,
             endpoints: settings.endpoints,
             chain: backends.current(),
             scrubbed_accounts: settings.scrubbed_accounts,

@@ -6,6 +6,7 @@ use std::{
     str::FromStr,
 };
 
+use super::LimitKeys;
 use crate::{
     identity::AccountId,
     mapping::BackendMode,
@@ -100,6 +101,8 @@ pub struct File {
     pub sts_ca_bundle: Option<PathBuf>,
     /// `server.stsExtraHosts`, each with `host` and `region`
     pub sts_extra_hosts: Vec<ExtraHost>,
+    /// `server.stsCacheTTL` and the other limits
+    pub limits: LimitKeys,
     /// `server.scrubbedAccounts`
     pub scrubbed_accounts: Vec<AccountId>,
     /// `server.reservedPrefixConfig`, each with `backendMode` and `usernamePrefixReserveList`
@@ -168,6 +171,15 @@ impl File {
         self.sts_connect_to = server.parsed("stsConnectTo")?;
         self.sts_ca_bundle = server.text("stsCABundle")?.map(PathBuf::from);
         self.sts_extra_hosts = server.extra_hosts("stsExtraHosts")?;
+        self.limits = LimitKeys {
+            cache_ttl: server.parsed("stsCacheTTL")?,
+            cache_size: server.parsed("stsCacheSize")?,
+            qps: server.parsed("stsQps")?,
+            burst: server.parsed("stsBurst")?,
+            access_key_qps: server.parsed("stsAccessKeyQps")?,
+            access_key_burst: server.parsed("stsAccessKeyBurst")?,
+            concurrency: server.parsed("stsConcurrency")?,
+        };
         self.scrubbed_accounts = server.parsed_list("scrubbedAccounts")?;
         self.reserved_prefixes = server.reserved_prefixes("reservedPrefixConfig")?;
         self.map_roles = server.take("mapRoles");

@@ -1,5 +1,6 @@
 use std::{net::IpAddr, path::PathBuf};
 
+use super::LimitFlags;
 use crate::{identity::Partition, mapping::BackendMode, sts::ConnectTo};
 
 /// The flags of `arngate server`. Absent flags leave the word to the configuration file, and then to the
@@ -59,4 +60,7 @@ pub struct ServerFlags {
     /// [default: 8]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=9))]
     pub sts_timeout: Option<u64>,
+    /// How much is asked of STS.
+    #[command(flatten)]
+    pub limits: LimitFlags,
 }

@@ -8,11 +8,13 @@
 mod file;
 mod flags;
 mod gates;
+mod limits;
 mod settings;
 mod show;
 
 pub use file::{ConfigError, File};
 pub use flags::ServerFlags;
 pub use gates::{FeatureGates, GateError};
+pub use limits::{LimitFlags, LimitKeys, Within, WithinError};
 pub use settings::{ServerSettings, SettingsError};
 pub use show::{Shown, Source, show};

@@ -1,10 +1,10 @@
 use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc};
 
-use super::{ConfigError, File, ServerFlags};
+use super::{ConfigError, File, ServerFlags, limits};
 use crate::{
     identity::{AccountId, Partition},
     mapping::{BackendMode, MatchBy, Severity, Snapshot},
-    sts::{ClientOptions, EndpointError, Endpoints},
+    sts::{ClientOptions, EndpointError, Endpoints, Limits},
     token::{ClusterId, ClusterIdError},
 };
 
@@ -56,6 +56,8 @@ pub struct ServerSettings {
     pub reserved_prefixes: Vec<(BackendMode, Vec<String>)>,
     /// How STS is reached.
     pub sts: ClientOptions,
+    /// How much is asked of STS, and what is kept of its answers.
+    pub sts_limits: Limits,
 }
 
 /// Why the settings do not hold.
@@ -177,6 +179,7 @@ impl ServerSettings {
             audiences: pick(&flags.audiences, file.audiences, Vec::new),
             scrubbed_accounts: file.scrubbed_accounts.into_iter().collect(),
             reserved_prefixes: file.reserved_prefixes,
+            sts_limits: limits::limits(&flags.limits, &file.limits),
             sts: ClientOptions {
                 connect_to: flags.sts_connect_to.clone().or(file.sts_connect_to),
                 ca_bundle: flags.sts_ca_bundle.clone().or(file.sts_ca_bundle),

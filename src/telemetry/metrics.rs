@@ -5,6 +5,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use super::VerifierMetrics;
 use crate::{
     mapping::BackendMode,
     outcome::Outcome,
@@ -32,6 +33,7 @@ pub struct Metrics {
     backend_loaded: IntGaugeVec,
     mappings: IntGaugeVec,
     diagnostics: IntGaugeVec,
+    verifier: VerifierMetrics,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -40,7 +42,7 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-const NAMESPACE: &str = "aws_iam_authenticator";
+pub(super) const NAMESPACE: &str = "aws_iam_authenticator";
 
 impl Metrics {
     /// New figures, all zero.
@@ -108,6 +110,7 @@ impl Metrics {
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
+            verifier: VerifierMetrics::register(&registry)?,
             latency: histograms(
                 "authenticate_latency_seconds",
                 "Time to answer a TokenReview.",
@@ -189,6 +192,11 @@ impl Metrics {
             }
             _ => {}
         }
+    }
+
+    /// What the verifier counts into.
+    pub(crate) const fn verifier(&self) -> &VerifierMetrics {
+        &self.verifier
     }
 
     /// Counts a failed list or watch of aws-auth.
