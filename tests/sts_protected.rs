@@ -216,7 +216,6 @@ async fn a_flood_of_forged_tokens_shuts_nobody_out() {
     let server = Setup::new(&emulator, ACCOUNT_MAPPED)
         .arg("--sts-qps", &RATE.to_string())
         .arg("--sts-burst", &BURST.to_string())
-        .arg("-v", "warning")
         .start();
     emulator.faults().set(Fault::Delay(Duration::from_millis(5)));
     let started = Instant::now();
@@ -229,7 +228,7 @@ async fn a_flood_of_forged_tokens_shuts_nobody_out() {
             let (forger, over, url) = (Arc::clone(&forger), Arc::clone(&over), server.url.clone());
             let client = server.client_builder().http2_prior_knowledge().build().unwrap();
             tokio::spawn(async move {
-                let answers = join_all((0..100).map(async |_| {
+                let answers = join_all((0..60).map(async |_| {
                     let (mut denied, mut shed) = (0_u64, 0_u64);
                     while !over.load(Ordering::Relaxed) {
                         let answer = post(&client, &url, &review(&forger.next())).await;
@@ -253,7 +252,7 @@ async fn a_flood_of_forged_tokens_shuts_nobody_out() {
     })
     .await;
     let during_from = Instant::now();
-    let during = verify_all(&server, &users, 3..13).await;
+    let during = verify_all(&server, &users, 3..6).await;
     let lasted = during_from.elapsed();
     over.store(true, Ordering::Relaxed);
     let (mut denied, mut shed) = (0, 0);
@@ -280,5 +279,5 @@ async fn a_flood_of_forged_tokens_shuts_nobody_out() {
     println!("STS calls: {calls}, of {most} at most, on {} connections", emulator.connections());
     assert!(calls <= most, "{calls} calls, {most} at most");
     assert!(shed > denied, "a flood that is none: {shed} shed, {denied} denied");
-    assert_eq!(during.len(), 200);
+    assert_eq!(during.len(), 60);
 }

@@ -73,7 +73,7 @@ impl VerifierMetrics {
             denials: entries.with_label_values(&["denial"]),
             shed: counters(
                 "sts_calls_shed_total",
-                "STS calls that were not made, by reason and by whose they were: known, stranger, or any.",
+                "STS calls that were not made, by reason and lane.",
                 &["reason", "lane"],
             )?,
             circuits_open: gauges(
@@ -95,9 +95,9 @@ impl VerifierMetrics {
         self.denials.set(i64::try_from(denials).unwrap_or(i64::MAX));
     }
 
-    /// Counts a call that is not made; `lane` is `None` where it is the same for both.
-    pub(crate) fn shed(&self, reason: ShedReason, lane: Option<Lane>) {
-        self.shed.with_label_values(&[reason.label(), lane.map_or("any", Lane::label)]).inc();
+    /// Counts a call that is not made.
+    pub(crate) fn shed(&self, reason: ShedReason, lane: Lane) {
+        self.shed.with_label_values(&[reason.label(), lane.label()]).inc();
     }
 
     pub(crate) fn lane(&self, lane: Lane, waiting: usize, running: usize, share: f64) {

@@ -216,11 +216,7 @@ impl Verifier {
             Arrival::Own(verdict) => (verdict, Source::Sts),
             Arrival::Shared(verdict) => (verdict, Source::Shared),
             Arrival::Lost => (Err(NoVerdict::Interrupted.into()), Source::Sts),
-            Arrival::Full => {
-                let shed = Shed::new(ShedReason::Overload, MAX_WAIT, token);
-                self.metrics.shed(shed.reason, None);
-                (Err(shed.into()), Source::Shared)
-            }
+            Arrival::Full => (Err(Shed::new(ShedReason::Overload, MAX_WAIT, token).into()), Source::Shared),
         };
         Verified { verdict, source }
     }
@@ -234,20 +230,18 @@ impl Verifier {
         now: Timestamp,
     ) -> Result<Call, Shed> {
         let entered = Instant::now();
-        let shed = |reason: ShedReason, lane: Option<Lane>, wait: Duration| {
+        let caller = self.standing.look_up(self.keys.credentials(request), entered);
+        let lane = caller.lane();
+        let shed = |reason, wait| {
             self.metrics.shed(reason, lane);
             Shed::new(reason, wait, token)
         };
-        let credentials = self.keys.credentials(request);
-        let lane = self
-            .standing
-            .admit(credentials, proven, entered)
-            .map_err(|wait| shed(ShedReason::AccessKey, None, wait))?;
         let circuit = self.circuits.of(request.endpoint());
         if let Some(circuit) = circuit {
-            circuit.check(lane, entered).map_err(|wait| shed(ShedReason::CircuitOpen, Some(lane), wait))?;
+            circuit.check(lane, entered).map_err(|wait| shed(ShedReason::CircuitOpen, wait))?;
         }
-        let ticket = self.gate.enter(lane).map_err(|wait| shed(ShedReason::Overload, Some(lane), wait))?;
+        caller.count(proven, entered).map_err(|wait| shed(ShedReason::AccessKey, wait))?;
+        let ticket = self.gate.enter(lane).map_err(|wait| shed(ShedReason::Overload, wait))?;
         Ok(Call {
             asker: Arc::clone(&self.asker),
             request: request.clone(),
@@ -265,7 +259,7 @@ impl Call {
     async fn make(self) -> Verdict {
         let Self { asker, request, token, lane, circuit, ticket, now, entered } = self;
         let shed = |reason, wait| {
-            asker.metrics.shed(reason, Some(lane));
+            asker.metrics.shed(reason, lane);
             Shed::new(reason, wait, token)
         };
         let Some(mut permit) = ticket.turn().await else {

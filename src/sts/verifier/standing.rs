@@ -29,7 +29,16 @@ pub(super) struct Standing {
     rate: Rate,
 }
 
-struct Known {
+/// Whoever has some credentials.
+pub(super) enum Caller {
+    /// Somebody was let in with them not long ago.
+    Known(Arc<Mutex<Known>>),
+    /// Nobody was.
+    Stranger(Arc<Mutex<Bucket>>),
+}
+
+/// Somebody who was let in.
+pub(super) struct Known {
     bucket: Bucket,
     let_in: Instant,
 }
@@ -46,30 +55,17 @@ impl Standing {
         }
     }
 
-    /// Counts a call of `credentials`, and says whose it is. A `proven` token, one that STS vouched for before,
-    /// is not counted: whoever forges tokens in somebody's name uses up what they have, but not for this.
-    ///
-    /// # Errors
-    /// How long it takes until they may call again, where they have made too many.
-    pub(super) fn admit(
-        &self,
-        credentials: CredentialsKey,
-        proven: bool,
-        now: Instant,
-    ) -> Result<Lane, Duration> {
+    /// Who has `credentials`.
+    pub(super) fn look_up(&self, credentials: CredentialsKey, now: Instant) -> Caller {
         if let Some(known) = self.known.get(&credentials) {
-            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-            if now.saturating_duration_since(known.let_in) < KNOWN_FOR {
-                if !proven {
-                    take(&mut known.bucket, now)?;
-                }
-                return Ok(Lane::Known);
+            let let_in = known.lock().unwrap_or_else(PoisonError::into_inner).let_in;
+            if now.saturating_duration_since(let_in) < KNOWN_FOR {
+                return Caller::Known(known);
             }
         }
         let fresh = || Ok::<_, Infallible>(Arc::new(Mutex::new(Bucket::new(self.rate, now))));
         let Ok(bucket) = self.strangers.get_or_insert_with(&credentials, fresh);
-        take(&mut bucket.lock().unwrap_or_else(PoisonError::into_inner), now)?;
-        Ok(Lane::Stranger)
+        Caller::Stranger(bucket)
     }
 
     /// Somebody was let in with `credentials`.
@@ -84,6 +80,28 @@ impl Standing {
             |bucket| *bucket.lock().unwrap_or_else(PoisonError::into_inner),
         );
         self.known.insert(credentials, Arc::new(Mutex::new(Known { bucket, let_in: now })));
+    }
+}
+
+impl Caller {
+    pub(super) const fn lane(&self) -> Lane {
+        match self {
+            Self::Known(_) => Lane::Known,
+            Self::Stranger(_) => Lane::Stranger,
+        }
+    }
+
+    /// Counts a call. A known caller's `proven` token, one that STS vouched for before, is not counted: whoever
+    /// forges tokens in somebody's name uses up what they have, but not for this.
+    ///
+    /// # Errors
+    /// How long it takes until they may call again, where they have made too many.
+    pub(super) fn count(&self, proven: bool, now: Instant) -> Result<(), Duration> {
+        match self {
+            Self::Known(_) if proven => Ok(()),
+            Self::Known(known) => take(&mut known.lock().unwrap_or_else(PoisonError::into_inner).bucket, now),
+            Self::Stranger(bucket) => take(&mut bucket.lock().unwrap_or_else(PoisonError::into_inner), now),
+        }
     }
 }
 
@@ -117,6 +135,13 @@ mod tests {
             cache_size: 2000.try_into().unwrap(),
             ..Limits::default()
         })
+    }
+
+    impl Standing {
+        fn admit(&self, credentials: CredentialsKey, proven: bool, now: Instant) -> Result<Lane, Duration> {
+            let caller = self.look_up(credentials, now);
+            caller.count(proven, now).map(|()| caller.lane())
+        }
     }
 
     fn credentials(count: usize) -> Vec<CredentialsKey> {
