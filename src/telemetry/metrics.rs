@@ -59,6 +59,7 @@ impl Metrics {
         Self::try_new().unwrap_or_else(|error| unreachable!("metric definitions are constants: {error}"))
     }
 
+    #[allow(clippy::too_many_lines, reason = "one figure after the other")]
     fn try_new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let opts = |name: &str, help: &str| Opts::new(name, help).namespace(NAMESPACE);
