@@ -194,6 +194,21 @@ mod tests {
     }
 
     #[test]
+    fn an_evicted_identity_uncovers_no_older_denial() {
+        let (cache, tokens) = (cache(80, 60), tokens(2000));
+        let expired = denied(Denial::Rejected(Rejection::ExpiredToken));
+        for token in &tokens[..80] {
+            cache.keep(*token, &expired, now(), now() + seconds(900));
+        }
+        for token in &tokens {
+            cache.keep(*token, &Ok(identity()), now(), now() + seconds(900));
+        }
+        let known: Vec<Known> = tokens[..80].iter().map(|token| cache.look_up(*token, now())).collect();
+        assert!(known.iter().any(|known| matches!(known, Known::Not)), "none was evicted");
+        assert!(!known.iter().any(|known| matches!(known, Known::Now(Err(_)))));
+    }
+
+    #[test]
     fn switched_off_it_keeps_nothing() {
         let (cache, token) = (cache(10, 0), tokens(1)[0]);
         cache.keep(token, &Ok(identity()), now(), now() + seconds(900));
