@@ -82,8 +82,8 @@ fn count(runtime: &Runtime) {
                 runtime.block_on(authenticator.authenticate(token, now));
             }
             let change = region.change();
-            let kept = change.bytes_allocated.saturating_sub(change.bytes_deallocated) as f64;
-            println!("{:40} {:8} {:10.0} B", "what is kept of each caller", "", kept / ROUNDS as f64);
+            let kept = change.bytes_allocated.saturating_sub(change.bytes_deallocated);
+            println!("{:40} {:8} {:10} B", "what is kept of each token", "", kept / ROUNDS);
         }
     }
     drop(sts.stdin.take());
@@ -94,10 +94,6 @@ fn report(name: &str, mut work: impl FnMut()) {
     let region = Region::new(ALLOCATOR);
     (0..ROUNDS).for_each(|_| work());
     let change = region.change();
-    let average = |total: usize| total as f64 / ROUNDS as f64;
-    println!(
-        "{name:40} {:8.1} {:10.0} B",
-        average(change.allocations + change.reallocations),
-        average(change.bytes_allocated)
-    );
+    let allocations = change.allocations + change.reallocations;
+    println!("{name:40} {:8} {:10} B", allocations.div_ceil(ROUNDS), change.bytes_allocated / ROUNDS);
 }

@@ -236,8 +236,8 @@ async fn forgeries_in_somebodys_name_do_not_lock_them_out() {
             ..victim.clone()
         };
         for second in 1..50 {
-            let forged = this.request(&forger, this.start - seconds(second));
-            this.verify(&forged, 0).await.unwrap_err();
+            let request = this.request(&forger, this.start - seconds(second));
+            this.verify(&request, 0).await.unwrap_err();
         }
     }
     let most = 2 + 3 + 3 + 2 * (started.elapsed().as_secs() + 1);

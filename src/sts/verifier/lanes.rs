@@ -436,10 +436,11 @@ mod tests {
                 prop_assert!(strangers <= (concurrency / 2).max(1));
                 let elapsed = (now - start).as_secs_f64();
                 if rate > 0 {
+                    let count = |calls: usize| f64::from(u32::try_from(calls).unwrap());
                     let total = calls[0].len() + calls[1].len();
                     let most = |part: f64| (f64::from(burst) * part).max(1.0) + f64::from(rate) * part * elapsed;
-                    prop_assert!(total as f64 <= most(1.0) + 1e-6);
-                    prop_assert!(calls[1].len() as f64 <= most(0.5) + 1e-6);
+                    prop_assert!(count(total) <= most(1.0) + 1e-6);
+                    prop_assert!(count(calls[1].len()) <= most(0.5) + 1e-6);
                 }
                 if waiting.iter().any(|queue| !queue.is_empty()) {
                     let next = turn.next.expect("somebody waits");
