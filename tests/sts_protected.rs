@@ -280,4 +280,6 @@ async fn a_flood_of_forged_tokens_shuts_nobody_out() {
     assert!(calls <= most, "{calls} calls, {most} at most");
     assert!(shed > denied, "a flood that is none: {shed} shed, {denied} denied");
     assert_eq!(during.len(), 60);
+    let shed = metric(&server, r#"sts_calls_shed_total{lane="known",reason="shed_overload"}"#).await;
+    assert_eq!(shed, None, "nobody who is known is cut off");
 }
