@@ -1,6 +1,6 @@
 # The daily commands. Every one works on a fresh checkout; what it needs beyond a Rust toolchain it says.
 
-.PHONY: help build test check unit integration control-plane assets tools deny fmt demo regions crd clean
+.PHONY: help build test check unit integration bench control-plane assets tools deny fmt demo regions crd clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
@@ -29,6 +29,9 @@ integration: assets ## The real binaries from outside, against the emulators and
 control-plane: assets ## A real etcd and kube-apiserver ask arngate
 	cargo test --locked -p arngate-lab --test control_plane
 	cargo test --locked -p arngate --test control_plane -- --nocapture --test-threads 3
+
+bench: ## Times of the parts and the whole of a verification, and what it allocates
+	cargo bench --locked -p arngate --benches
 
 assets: ## Build etcd, kube-apiserver, kubectl and the Go client, install the AWS CLI and moto (minutes, once)
 	lab/control-plane/build

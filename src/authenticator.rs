@@ -11,10 +11,10 @@ use tokio::time::{Duration, Instant};
 
 use crate::{
     ec2::{self, InstanceId, ResolveError},
-    identity::{AccountId, CallerError, Identity, Partition, PrincipalKind},
+    identity::{AccountId, Identity, PrincipalKind},
     mapping::{CurrentChain, Mapped, MappedUser, RenderError},
     outcome::{Denial, Outcome, Unavailability, User},
-    sts::{CallerIdentity, Client, Endpoints, NoVerdict, StsError},
+    sts::{Endpoints, Source, Verified, Verifier},
     token::{self, PresignedRequest},
 };
 
@@ -24,12 +24,10 @@ const WITHIN: Duration = Duration::from_secs(9);
 /// Turns a token into an [`Outcome`].
 #[derive(Debug)]
 pub struct Authenticator {
-    /// The partition whose principals are let in.
-    pub partition: Partition,
-    /// STS's hosts in that partition.
+    /// STS's hosts in the partition whose principals are let in.
     pub endpoints: Endpoints,
-    /// What asks STS.
-    pub sts: Client,
+    /// What has STS say whose a token is.
+    pub verifier: Verifier,
     /// What knows instances' names.
     pub ec2: ec2::Resolver,
     /// The backends, in their order.
@@ -45,8 +43,10 @@ pub struct Decision {
     pub outcome: Outcome,
     /// The parsed token, where it parsed.
     pub request: Option<PresignedRequest>,
+    /// How STS's word came about, where it was needed.
+    pub source: Option<Source>,
     /// Whom STS vouched for, where it did.
-    pub identity: Option<Identity>,
+    pub identity: Option<Arc<Identity>>,
     /// What matched, where something did.
     pub mapped: Option<MappedUser>,
     /// The caller is, or may be, of a scrubbed account: nothing that tells of it may be logged.
@@ -57,7 +57,7 @@ impl Decision {
     /// An outcome that came before the token was looked at.
     #[must_use]
     pub const fn without_caller(outcome: Outcome) -> Self {
-        Self { outcome, request: None, identity: None, mapped: None, scrubbed: false }
+        Self { outcome, request: None, source: None, identity: None, mapped: None, scrubbed: false }
     }
 }
 
@@ -69,27 +69,35 @@ impl Authenticator {
             Ok(request) => request,
             Err(error) => return Decision::without_caller(Outcome::Denied(Denial::Token(error))),
         };
-        let answer = self.sts.get_caller_identity(&request).await;
-        let identity = answer.map_err(refused).and_then(|answer| self.identity(&answer, &request));
-        let identity = match identity {
+        let Verified { verdict, source } = self.verifier.verify(&request, now).await;
+        let identity = match verdict {
             Ok(identity) => identity,
-            Err(outcome) => {
-                // Whose it is, is not known; an access key ID would tell the account.
-                let scrubbed = !self.scrubbed_accounts.is_empty();
-                return Decision { outcome, request: Some(request), identity: None, mapped: None, scrubbed };
+            Err(refusal) => {
+                return Decision {
+                    outcome: refusal.into(),
+                    request: Some(request),
+                    source: Some(source),
+                    identity: None,
+                    mapped: None,
+                    // Whose it is, is not known; an access key ID would tell the account.
+                    scrubbed: !self.scrubbed_accounts.is_empty(),
+                };
             }
         };
         let scrubbed = self.scrubbed_accounts.contains(&identity.principal().account());
+        // Whatever STS's word came from: what it maps to is looked up now.
         let (outcome, mapped) = self.map(&identity, scrubbed, deadline).await;
-        Decision { outcome, request: Some(request), identity: Some(identity), mapped, scrubbed }
-    }
-
-    /// Reads STS's answer; nothing in it is believed before it is checked against itself.
-    fn identity(&self, answer: &CallerIdentity, request: &PresignedRequest) -> Result<Identity, Outcome> {
-        let account: AccountId =
-            answer.account.parse().map_err(|_| Outcome::Denied(Denial::Caller(CallerError::Account)))?;
-        Identity::new(self.partition, &answer.arn, account, &answer.user_id, request.access_key_id())
-            .map_err(|error| Outcome::Denied(Denial::Caller(error)))
+        if source != Source::Cache && matches!(outcome, Outcome::Authenticated(_)) {
+            self.verifier.let_in(&request);
+        }
+        Decision {
+            outcome,
+            request: Some(request),
+            source: Some(source),
+            identity: Some(identity),
+            mapped,
+            scrubbed,
+        }
     }
 
     async fn map(
@@ -143,18 +151,6 @@ fn instance(identity: &Identity) -> Option<InstanceId> {
     match identity.principal().kind() {
         PrincipalKind::AssumedRole { .. } => identity.session_name().parse().ok(),
         _ => None,
-    }
-}
-
-fn refused(error: StsError) -> Outcome {
-    match error {
-        StsError::Rejected(rejection) => Outcome::Denied(Denial::Rejected(rejection)),
-        StsError::NoVerdict(no_verdict) => {
-            if no_verdict != NoVerdict::Throttled {
-                tracing::warn!(error = %no_verdict, "no verdict from STS");
-            }
-            Outcome::Unavailable(Unavailability::Sts(no_verdict))
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     ec2::Failure as Ec2Failure,
     identity::CallerError,
     mapping::BackendMode,
-    sts::{NoVerdict, Rejection},
+    sts::{NoVerdict, Rejection, Shed, ShedReason},
     token::{TokenError, TokenErrorClass},
 };
 
@@ -78,6 +78,9 @@ pub enum Unavailability {
     /// A mapping matched that wants the instance's name, and EC2 did not tell it.
     #[error("no private DNS name from EC2: {0}")]
     Ec2(Ec2Failure),
+    /// STS was not asked, to keep it and others' tokens from harm.
+    #[error("{0}")]
+    Shed(Shed),
     /// A backend that stands before any match has not loaded yet.
     #[error("the backend {0} has not loaded its mappings yet")]
     NotLoaded(BackendMode),
@@ -129,9 +132,12 @@ impl Outcome {
                 | Denial::Audience,
             )
             | Self::Unavailable(Unavailability::NotLoaded(_) | Unavailability::Ec2(_)) => "uknown_user",
-            Self::Unavailable(Unavailability::Sts(NoVerdict::Throttled)) => "sts_throttling",
+            Self::Unavailable(
+                Unavailability::Sts(NoVerdict::Throttled)
+                | Unavailability::Shed(Shed { reason: ShedReason::Overload | ShedReason::AccessKey, .. }),
+            ) => "sts_throttling",
             Self::Denied(Denial::Rejected(_) | Denial::Caller(_))
-            | Self::Unavailable(Unavailability::Sts(_)) => "sts_error",
+            | Self::Unavailable(Unavailability::Sts(_) | Unavailability::Shed(_)) => "sts_error",
         }
     }
 }
@@ -210,7 +216,18 @@ impl Unavailability {
             Self::Sts(NoVerdict::Oversized) => "sts_oversized",
             Self::Sts(NoVerdict::Unreadable(_) | NoVerdict::Encoding) => "sts_unreadable",
             Self::Ec2(failure) => failure.label(),
+            Self::Sts(NoVerdict::Interrupted) => "sts_interrupted",
+            Self::Shed(shed) => shed.reason.label(),
             Self::NotLoaded(_) => "backend_not_loaded",
+        }
+    }
+
+    /// After how many seconds it is worth asking again.
+    #[must_use]
+    pub const fn retry_after(&self) -> u64 {
+        match self {
+            Self::Shed(shed) => shed.retry_after,
+            Self::Sts(_) | Self::Ec2(_) | Self::NotLoaded(_) => 1,
         }
     }
 }

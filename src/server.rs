@@ -22,7 +22,7 @@ use crate::{
     identity::Principal,
     mapping::{BackendMode, Snapshot},
     source::{BackendError, BackendSettings, Backends, LastGood, backend_mode_file, last_good},
-    sts::{Client, ClientError},
+    sts::{Client, ClientError, NoRandomNumbers, Verifier},
     telemetry::Metrics,
     webhook::{
         admission::Admission,
@@ -60,6 +60,9 @@ pub enum ServerError {
     /// The clients for STS and EC2.
     #[error(transparent)]
     Sts(#[from] ClientError),
+    /// The verifier's keys.
+    #[error(transparent)]
+    Random(#[from] NoRandomNumbers),
     /// The backends.
     #[error(transparent)]
     Backends(#[from] BackendError),
@@ -144,9 +147,10 @@ impl Server {
             permission_sets: settings.permission_sets,
         };
         let backends = Backends::start(backends, metrics.clone(), &settings.backend_modes).await?;
+        let client = Client::new(&settings.sts, &settings.cluster_id, metrics.clone())?;
+        let (partition, limits) = (settings.partition, &settings.sts_limits);
         let authenticator = Authenticator {
-            partition: settings.partition,
-            sts: Client::new(&settings.sts, &settings.cluster_id, metrics.clone())?,
+            verifier: Verifier::new(client, partition, &settings.endpoints, limits, &metrics)?,
             ec2: ec2::Resolver::start(settings.ec2, metrics.clone())?,
             endpoints: settings.endpoints,
             chain: backends.current(),

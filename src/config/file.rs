@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use super::MaxAge;
+use super::{LimitKeys, MaxAge};
 use crate::{
     ec2::{RoleArn, SourceArn},
     identity::{AccountId, Principal},
@@ -112,6 +112,8 @@ pub struct File {
     pub ec2_burst: Option<u32>,
     /// `server.ec2ConnectTo`
     pub ec2_connect_to: Option<crate::sts::ConnectTo>,
+    /// `server.stsCacheTTL` and the other limits
+    pub limits: LimitKeys,
     /// `server.scrubbedAccounts`
     pub scrubbed_accounts: Vec<AccountId>,
     /// `server.reservedPrefixConfig`, each with `backendMode` and `usernamePrefixReserveList`
@@ -185,6 +187,15 @@ impl File {
         self.ec2_qps = server.parsed("ec2DescribeInstancesQps")?;
         self.ec2_burst = server.parsed("ec2DescribeInstancesBurst")?;
         self.ec2_connect_to = server.parsed("ec2ConnectTo")?;
+        self.limits = LimitKeys {
+            cache_ttl: server.parsed("stsCacheTTL")?,
+            cache_size: server.parsed("stsCacheSize")?,
+            qps: server.parsed("stsQps")?,
+            burst: server.parsed("stsBurst")?,
+            access_key_qps: server.parsed("stsAccessKeyQps")?,
+            access_key_burst: server.parsed("stsAccessKeyBurst")?,
+            concurrency: server.parsed("stsConcurrency")?,
+        };
         self.scrubbed_accounts = server.parsed_list("scrubbedAccounts")?;
         self.reserved_prefixes = server.reserved_prefixes("reservedPrefixConfig")?;
         self.admin_principals = server.parsed_list("adminPrincipals")?;

@@ -1,6 +1,6 @@
 use std::{net::IpAddr, path::PathBuf};
 
-use super::MaxAge;
+use super::{LimitFlags, MaxAge};
 use crate::{
     identity::{Partition, Principal},
     mapping::BackendMode,
@@ -83,6 +83,9 @@ pub struct ServerFlags {
     /// do not count then
     #[arg(long, value_name = "HOST:PORT")]
     pub ec2_connect_to: Option<ConnectTo>,
+    /// How much is asked of STS.
+    #[command(flatten)]
+    pub limits: LimitFlags,
 }
 
 impl ServerFlags {

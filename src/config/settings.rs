@@ -1,11 +1,11 @@
 use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{ConfigError, File, MaxAge, ServerFlags};
+use super::{ConfigError, File, MaxAge, ServerFlags, limits};
 use crate::{
     ec2,
     identity::{AccountId, Partition, Principal},
     mapping::{BackendMode, MatchBy, Severity, Snapshot},
-    sts::{ClientOptions, EndpointError, Endpoints},
+    sts::{ClientOptions, EndpointError, Endpoints, Limits},
     token::{ClusterId, ClusterIdError},
 };
 
@@ -68,6 +68,8 @@ pub struct ServerSettings {
     pub sts: ClientOptions,
     /// How EC2 is reached, and how often.
     pub ec2: ec2::Options,
+    /// How much is asked of STS, and what is kept of its answers.
+    pub sts_limits: Limits,
 }
 
 /// Why the settings do not hold.
@@ -228,6 +230,7 @@ impl ServerSettings {
             audiences: pick(&flags.audiences, file.audiences, Vec::new),
             scrubbed_accounts: file.scrubbed_accounts.into_iter().collect(),
             reserved_prefixes: file.reserved_prefixes,
+            sts_limits: limits::limits(&flags.limits, &file.limits),
             permission_sets: true,
             ec2: ec2::Options {
                 role: file.ec2_role,

@@ -1,6 +1,6 @@
 //! The effective configuration, with where each value came from.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, num::NonZero, path::PathBuf};
 
 use serde::Serialize;
 
@@ -55,6 +55,7 @@ pub fn show(file: File, cluster_id: Option<&str>, flags: &ServerFlags) -> Result
     };
     // The file is used up by what follows, so the sources come first, each beside the value that it is of.
     let path = |flag: &Option<PathBuf>, file: &Option<PathBuf>| source(flag.is_some(), file.is_some());
+    let limits = &flags.limits;
     let mappings = file.map_roles.is_some() || file.map_users.is_some() || file.map_accounts.is_some();
     #[rustfmt::skip]
     let rows: Vec<(&'static str, Source, Value)> = vec![
@@ -86,6 +87,13 @@ pub fn show(file: File, cluster_id: Option<&str>, flags: &ServerFlags) -> Result
         ("server.ec2DescribeInstancesQps", source(flags.ec2_qps.is_some(), file.ec2_qps.is_some()), |s| s.ec2.rate.per_second().to_string()),
         ("server.ec2DescribeInstancesBurst", source(flags.ec2_burst.is_some(), file.ec2_burst.is_some()), |s| s.ec2.rate.burst().to_string()),
         ("server.ec2ConnectTo", source(flags.ec2_connect_to.is_some(), file.ec2_connect_to.is_some()), |s| text(s.ec2.ec2.connect_to.as_ref())),
+        ("server.stsCacheTTL", source(limits.cache_ttl.is_some(), file.limits.cache_ttl.is_some()), |s| s.sts_limits.cache_ttl.as_secs().to_string()),
+        ("server.stsCacheSize", source(limits.cache_size.is_some(), file.limits.cache_size.is_some()), |s| s.sts_limits.cache_size.to_string()),
+        ("server.stsQps", source(limits.qps.is_some(), file.limits.qps.is_some()), |s| s.sts_limits.rate.map_or(0, NonZero::get).to_string()),
+        ("server.stsBurst", source(limits.burst.is_some(), file.limits.burst.is_some()), |s| s.sts_limits.burst.to_string()),
+        ("server.stsAccessKeyQps", source(limits.access_key_qps.is_some(), file.limits.access_key_qps.is_some()), |s| s.sts_limits.access_key_rate.map_or(0, NonZero::get).to_string()),
+        ("server.stsAccessKeyBurst", source(limits.access_key_burst.is_some(), file.limits.access_key_burst.is_some()), |s| s.sts_limits.access_key_burst.to_string()),
+        ("server.stsConcurrency", source(limits.concurrency.is_some(), file.limits.concurrency.is_some()), |s| s.sts_limits.concurrency.to_string()),
         ("server.mapRoles, mapUsers, mapAccounts", source(false, mappings), |s| format!("{} mapped", s.mounted.index().len())),
     ];
     let settings = ServerSettings::new(file, cluster_id, flags)?;

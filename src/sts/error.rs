@@ -74,6 +74,9 @@ pub enum NoVerdict {
     /// The body is not what STS sends.
     #[error("STS's answer cannot be read: {0}")]
     Unreadable(#[from] XmlError),
+    /// The call was given up before there was an answer: it failed within, or the process is ending.
+    #[error("the call of STS ended without an answer")]
+    Interrupted,
     /// The body is not UTF-8.
     #[error("STS's answer is not UTF-8")]
     Encoding,

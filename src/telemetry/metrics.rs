@@ -16,6 +16,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use super::VerifierMetrics;
 use crate::{
     mapping::{BackendMode, Snapshot},
     outcome::Outcome,
@@ -59,6 +60,7 @@ pub struct Metrics {
     snapshot_write_failures: IntCounter,
     event_failures: IntCounter,
     admission_reviews: IntCounterVec,
+    verifier: VerifierMetrics,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -88,7 +90,7 @@ impl StatusWrite {
     }
 }
 
-const NAMESPACE: &str = "aws_iam_authenticator";
+pub(super) const NAMESPACE: &str = "aws_iam_authenticator";
 
 impl Metrics {
     /// New figures, all zero.
@@ -162,6 +164,7 @@ impl Metrics {
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
+            verifier: VerifierMetrics::register(&registry)?,
             latency: histograms(
                 "authenticate_latency_seconds",
                 "Time to answer a TokenReview.",
@@ -295,6 +298,11 @@ impl Metrics {
             }
             _ => {}
         }
+    }
+
+    /// What the verifier counts into.
+    pub(crate) const fn verifier(&self) -> &VerifierMetrics {
+        &self.verifier
     }
 
     /// Counts a failed list or watch of aws-auth.

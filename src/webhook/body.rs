@@ -68,7 +68,9 @@ impl BodyError {
     pub fn answer(self) -> Answer {
         let code = match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Overloaded => return answer::try_again(StatusCode::SERVICE_UNAVAILABLE, self.to_string()),
+            Self::Overloaded => {
+                return answer::try_again(StatusCode::SERVICE_UNAVAILABLE, self.to_string(), 1);
+            }
             Self::Broken => StatusCode::BAD_REQUEST,
             Self::Late => StatusCode::REQUEST_TIMEOUT,
         };
