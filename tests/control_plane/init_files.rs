@@ -8,9 +8,10 @@ use std::{
 };
 
 use arngate_lab::control_plane::{Assets, ControlPlane, Webhook, WebhookVersion};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    support::{self, ACCOUNT, CLUSTER_ID, Setup, token},
+    support::{self, ACCOUNT, CLUSTER_ID, Setup, token_for},
     theirs::Theirs,
 };
 
@@ -52,21 +53,23 @@ async fn files_of_either_init_work_with_either_server() {
             cache_ttl: Duration::ZERO,
         }));
         plane.start().await.unwrap();
-        let user = plane.kubeconfig_with_token(&token(&alice)).unwrap();
-        let whoami = async || {
+        // A token of its own each time: kube-apiserver remembers one for ten seconds whatever it is told.
+        let whoami = async |age: i64| {
+            let signed_at = Timestamp::now() - SignedDuration::from_secs(age);
+            let user = plane.kubeconfig_with_token(&token_for(&alice, CLUSTER_ID, signed_at)).unwrap();
             let output = plane.kubectl(&user, &["auth", "whoami"]).await.unwrap();
             assert!(output.success() && output.stdout.contains("admin:alice"), "{}", output.stderr);
         };
 
         let admin = plane.admin_kubeconfig().to_owned();
         let theirs = Theirs::start(&plane, &emulator, &config, folder.path(), &admin, port);
-        whoami().await;
+        whoami(0).await;
         drop(theirs);
         let server = Setup::new(&emulator, &format!("  kubeconfigPregenerated: true\n{MAPPINGS}"))
             .arg("--state-dir", folder.path().to_str().unwrap())
             .arg("--port", &port.to_string())
             .start();
-        whoami().await;
+        whoami(60).await;
         assert_eq!(server.audit().last().unwrap()["username"], "admin:alice", "arngate was asked");
         drop(server);
         plane.stop().await;
