@@ -1,6 +1,6 @@
 # The daily commands. Every one works on a fresh checkout; what it needs beyond a Rust toolchain it says.
 
-.PHONY: help build test check unit integration control-plane assets tools deny fmt demo regions crd clean
+.PHONY: help build test check unit integration bench control-plane assets tools deny fmt demo regions crd clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
@@ -22,15 +22,18 @@ check: tools ## Formatting, lints, licences and sources of dependencies, documen
 unit: ## Tests beside the code, properties included
 	cargo test --workspace --lib --bins --locked
 
-integration: assets ## The real binaries from outside, against the STS emulator and real clients
+integration: assets ## The real binaries from outside, against the emulators and real clients
 	cargo test --locked -p arngate $(patsubst tests/%.rs,--test %,$(wildcard tests/*.rs))
-	cargo test --locked -p arngate-lab --test demo --test sts
+	cargo test --locked -p arngate-lab --test demo --test ec2 --test sts
 
 control-plane: assets ## A real etcd and kube-apiserver ask arngate
 	cargo test --locked -p arngate-lab --test control_plane
 	cargo test --locked -p arngate --test control_plane -- --nocapture --test-threads 3
 
-assets: ## Build etcd, kube-apiserver, kubectl and the Go client, install the AWS CLI (minutes, once)
+bench: ## Times of the parts and the whole of a verification, and what it allocates
+	cargo bench --locked -p arngate --benches
+
+assets: ## Build etcd, kube-apiserver, kubectl and the Go client, install the AWS CLI and moto (minutes, once)
 	lab/control-plane/build
 
 tools: ## The Rust components that the checks need

@@ -8,13 +8,14 @@
 //! 3. [`token`] parses it, a presigned STS GetCallerIdentity URL, into a typed request;
 //! 4. [`sts`] knows STS's endpoints and sends that request;
 //! 5. [`identity`] reads the ARN that comes back into a principal;
-//! 6. [`mapping`] looks the principal up in an index in memory, and renders username and groups.
+//! 6. [`mapping`] looks the principal up in an index in memory, and renders username and groups; where those name
+//!    the caller's instance, [`ec2`] knows its private DNS name.
 //!
 //! Beside that path, [`source`] watches Kubernetes and files and swaps new indexes in, [`yaml`] reads aws-auth
 //! and the configuration file within bounds, [`config`] makes one validated value of file, flags and
-//! environment, [`server`] puts all of it together, [`telemetry`] logs and counts, [`credentials`] finds
-//! what `arngate token` signs with, [`atomic_file`] writes files
-//! that others read, and [`cli`] has a file for each command.
+//! environment, [`server`] puts all of it together, [`telemetry`] logs and counts, [`credentials`] finds what
+//! `arngate token` signs with, [`edit`] changes aws-auth without touching the rest, [`atomic_file`] writes files that
+//! others read, [`xml`] reads what AWS answers, and [`cli`] has a file for each command.
 #![forbid(unsafe_code)]
 // Whatever panics takes a review down with it. Tests may; elsewhere each exception says why it cannot happen.
 #![cfg_attr(
@@ -36,6 +37,8 @@ pub mod authenticator;
 pub mod cli;
 pub mod config;
 pub mod credentials;
+pub mod ec2;
+pub mod edit;
 pub mod identity;
 pub mod mapping;
 pub mod outcome;
@@ -45,4 +48,5 @@ pub mod sts;
 pub mod telemetry;
 pub mod token;
 pub mod webhook;
+pub mod xml;
 pub mod yaml;

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    ec2::Failure as Ec2Failure,
     identity::CallerError,
     mapping::BackendMode,
-    sts::{NoVerdict, Rejection},
+    sts::{NoVerdict, Rejection, Shed, ShedReason},
     token::{TokenError, TokenErrorClass},
 };
 
@@ -54,6 +55,12 @@ pub enum Denial {
     /// A mapping matched, but its username or a group cannot be rendered for this principal.
     #[error("the mapping that matches the IAM principal cannot be rendered")]
     NotRendered,
+    /// A mapping matched that wants the instance's name, and EC2 does not know the instance.
+    #[error(
+        "the mapping that matches the IAM principal names its instance, and EC2 knows no such instance, or it has no \
+         private DNS name"
+    )]
+    UnknownInstance,
     /// A mapping matched, and gives a username that is reserved from its backend.
     #[error("the mapping that matches the IAM principal gives a username that is reserved from its backend")]
     Reserved,
@@ -68,6 +75,12 @@ pub enum Unavailability {
     /// STS gave none.
     #[error("no verdict from STS: {0}")]
     Sts(NoVerdict),
+    /// A mapping matched that wants the instance's name, and EC2 did not tell it.
+    #[error("no private DNS name from EC2: {0}")]
+    Ec2(Ec2Failure),
+    /// STS was not asked, to keep it and others' tokens from harm.
+    #[error("{0}")]
+    Shed(Shed),
     /// A backend that stands before any match has not loaded yet.
     #[error("the backend {0} has not loaded its mappings yet")]
     NotLoaded(BackendMode),
@@ -111,11 +124,20 @@ impl Outcome {
         match self {
             Self::Authenticated(_) => "success",
             Self::Denied(Denial::Token(_)) => "invalid_token",
-            Self::Denied(Denial::NotMapped | Denial::NotRendered | Denial::Reserved | Denial::Audience)
-            | Self::Unavailable(Unavailability::NotLoaded(_)) => "uknown_user",
-            Self::Unavailable(Unavailability::Sts(NoVerdict::Throttled)) => "sts_throttling",
+            Self::Denied(
+                Denial::NotMapped
+                | Denial::NotRendered
+                | Denial::UnknownInstance
+                | Denial::Reserved
+                | Denial::Audience,
+            )
+            | Self::Unavailable(Unavailability::NotLoaded(_) | Unavailability::Ec2(_)) => "uknown_user",
+            Self::Unavailable(
+                Unavailability::Sts(NoVerdict::Throttled)
+                | Unavailability::Shed(Shed { reason: ShedReason::Overload | ShedReason::AccessKey, .. }),
+            ) => "sts_throttling",
             Self::Denied(Denial::Rejected(_) | Denial::Caller(_))
-            | Self::Unavailable(Unavailability::Sts(_)) => "sts_error",
+            | Self::Unavailable(Unavailability::Sts(_) | Unavailability::Shed(_)) => "sts_error",
         }
     }
 }
@@ -144,6 +166,7 @@ impl Denial {
             },
             Self::NotMapped => "not_mapped",
             Self::NotRendered => "not_rendered",
+            Self::UnknownInstance => "instance_unknown",
             Self::Reserved => "username_reserved",
             Self::Audience => "audience",
         }
@@ -168,10 +191,12 @@ impl Denial {
                 | Rejection::Other => false,
             },
             Self::Caller(CallerError::Principal(_) | CallerError::Partition(_)) | Self::Audience => true,
-            // An answer of STS's that contradicts itself says nothing of the next one, and mappings change.
+            // An answer of STS's that contradicts itself says nothing of the next one, mappings change, and a new
+            // instance becomes known.
             Self::Caller(CallerError::Account | CallerError::UserId)
             | Self::NotMapped
             | Self::NotRendered
+            | Self::UnknownInstance
             | Self::Reserved => false,
         }
     }
@@ -190,7 +215,19 @@ impl Unavailability {
             Self::Sts(NoVerdict::Transport) => "sts_transport",
             Self::Sts(NoVerdict::Oversized) => "sts_oversized",
             Self::Sts(NoVerdict::Unreadable(_) | NoVerdict::Encoding) => "sts_unreadable",
+            Self::Ec2(failure) => failure.label(),
+            Self::Sts(NoVerdict::Interrupted) => "sts_interrupted",
+            Self::Shed(shed) => shed.reason.label(),
             Self::NotLoaded(_) => "backend_not_loaded",
+        }
+    }
+
+    /// After how many seconds it is worth asking again.
+    #[must_use]
+    pub const fn retry_after(&self) -> u64 {
+        match self {
+            Self::Shed(shed) => shed.retry_after,
+            Self::Sts(_) | Self::Ec2(_) | Self::NotLoaded(_) => 1,
         }
     }
 }

@@ -18,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     authenticator::Authenticator,
     config::ServerSettings,
+    ec2,
     identity::Principal,
     mapping::{BackendMode, Snapshot},
     source::{BackendError, BackendSettings, Backends, LastGood, backend_mode_file, last_good},
-    sts::{Client, ClientError},
+    sts::{Client, ClientError, NoRandomNumbers, Verifier},
     telemetry::Metrics,
     webhook::{
         admission::Admission,
@@ -56,9 +57,12 @@ pub enum ServerError {
         /// Why.
         source: io::Error,
     },
-    /// The client for STS.
+    /// The clients for STS and EC2.
     #[error(transparent)]
     Sts(#[from] ClientError),
+    /// The verifier's keys.
+    #[error(transparent)]
+    Random(#[from] NoRandomNumbers),
     /// The backends.
     #[error(transparent)]
     Backends(#[from] BackendError),
@@ -140,11 +144,14 @@ impl Server {
             }),
             administrators: Arc::new(Snapshot::administrators(administrators)),
             reserved_prefixes: settings.reserved_prefixes,
+            permission_sets: settings.permission_sets,
         };
         let backends = Backends::start(backends, metrics.clone(), &settings.backend_modes).await?;
+        let client = Client::new(&settings.sts, &settings.cluster_id, metrics.clone())?;
+        let (partition, limits) = (settings.partition, &settings.sts_limits);
         let authenticator = Authenticator {
-            partition: settings.partition,
-            sts: Client::new(&settings.sts, &settings.cluster_id, metrics.clone())?,
+            verifier: Verifier::new(client, partition, &settings.endpoints, limits, &metrics)?,
+            ec2: ec2::Resolver::start(settings.ec2, metrics.clone())?,
             endpoints: settings.endpoints,
             chain: backends.current(),
             scrubbed_accounts: settings.scrubbed_accounts,

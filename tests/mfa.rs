@@ -76,7 +76,9 @@ impl Machine {
         let home = tempfile::tempdir().unwrap();
         write_profiles(&principals, &home);
         let codes: HashSet<String> = codes.iter().map(|code| (*code).to_owned()).collect();
-        emulator.trust().set(ROLE, TrustPolicy { external_id: None, mfa: Some((DEVICE.to_owned(), codes)) });
+        emulator
+            .trust()
+            .set(ROLE, TrustPolicy { mfa: Some((DEVICE.to_owned(), codes)), ..TrustPolicy::default() });
         Self { emulator, home }
     }
 
@@ -203,11 +205,11 @@ async fn the_cache_spares_the_second_question_until_it_expires() {
     assert!(run.stderr.contains("no terminal"), "another cluster's credentials are its own: {run:?}");
 
     let text = fs::read_to_string(&file).unwrap();
-    let expired: String = text
+    let expired: Vec<&str> = text
         .lines()
         .map(|line| if line.contains(" expires: ") { "        expires: 2020-01-01T00:00:00Z" } else { line })
-        .map(|line| format!("{line}\n"))
         .collect();
+    let expired = expired.join("\n");
     fs::write(&file, expired).unwrap();
     machine.assert_is_ops(&machine.token("stdin", "222222", &["--cache"]).await).await;
 

@@ -24,6 +24,8 @@ async fn a_scrubbed_accounts_principal_is_let_in_and_not_told_of() {
   mapAccounts: ['444455556666']
 ",
     )
+    // A removed key is to be refused at once.
+    .arg("--sts-cache-ttl", "0")
     .start();
 
     let answer = server.review(&token(&mapped)).await;

@@ -13,7 +13,9 @@ const ACCOUNT_MAPPED: &str = "  mapAccounts: ['111122223333']\n";
 async fn no_verdict_of_sts_is_no_verdict_of_ours_and_recovery_is_at_once() {
     let (emulator, principals) = emulator().await;
     let bob = principals.user(ACCOUNT, "bob");
-    let server = Setup::new(&emulator, ACCOUNT_MAPPED).arg("--sts-timeout", "1").start();
+    // Tokens that are signed within one second are the same token: what is tried is what STS says of each.
+    let server =
+        Setup::new(&emulator, ACCOUNT_MAPPED).arg("--sts-timeout", "1").arg("--sts-cache-ttl", "0").start();
     let identity = "<GetCallerIdentityResponse><GetCallerIdentityResult>\
         <Arn>arn:aws:iam::111122223333:user/bob</Arn><UserId>AIDAX</UserId><Account>111122223333</Account>\
         </GetCallerIdentityResult></GetCallerIdentityResponse>";
@@ -50,7 +52,7 @@ async fn no_verdict_of_sts_is_no_verdict_of_ours_and_recovery_is_at_once() {
 async fn an_answer_about_somebody_impossible_lets_nobody_in() {
     let (emulator, principals) = emulator().await;
     let bob = principals.user(ACCOUNT, "bob");
-    let server = Setup::new(&emulator, ACCOUNT_MAPPED).start();
+    let server = Setup::new(&emulator, ACCOUNT_MAPPED).arg("--sts-cache-ttl", "0").start();
     for (arn, user_id, account, reason) in [
         ("arn:aws:iam::111122223333:user/bob", "AIDAX", "444455556666", "caller_account_mismatch"),
         ("arn:aws-cn:iam::111122223333:user/bob", "AIDAX", "111122223333", "caller_other_partition"),
@@ -76,7 +78,7 @@ async fn an_answer_about_somebody_impossible_lets_nobody_in() {
 async fn connections_are_kept_and_shared() {
     let (emulator, principals) = emulator().await;
     let bob = principals.user(ACCOUNT, "bob");
-    let server = Setup::new(&emulator, ACCOUNT_MAPPED).start();
+    let server = Setup::new(&emulator, ACCOUNT_MAPPED).arg("--sts-cache-ttl", "0").start();
     for _ in 0..20 {
         server.review(&token(&bob)).await.user();
     }

@@ -164,7 +164,7 @@ fn a_token_without_credentials_says_where_they_are_looked_for() {
 async fn an_external_id_is_what_the_trust_policy_wants_or_sts_says_no() {
     const ROLE: &str = "arn:aws:iam::111122223333:role/Partner";
     let (emulator, principals) = emulator().await;
-    let policy = TrustPolicy { external_id: Some("partner-7".to_owned()), mfa: None };
+    let policy = TrustPolicy { external_id: Some("partner-7".to_owned()), ..TrustPolicy::default() };
     emulator.trust().set(ROLE, policy);
     let user = principals.user(ACCOUNT, "bob");
     let token = |id: &str| {

@@ -1,6 +1,7 @@
 //! What arngate is tried with.
 //!
 //! - [`sts`]: an STS emulator that checks `SigV4` for real, and a CONNECT proxy for STS's host names.
+//! - [`ec2`]: EC2's DescribeInstances, by the same emulator, and the instance metadata service.
 //! - [`control_plane`]: a real etcd and kube-apiserver on this machine.
 //! - [`config_map_api`]: list and watch of aws-auth, for where no Kubernetes is.
 //! - [`demo`]: all of it at work, step by step.
@@ -11,5 +12,6 @@
 pub mod config_map_api;
 pub mod control_plane;
 pub mod demo;
+pub mod ec2;
 pub mod hostile;
 pub mod sts;

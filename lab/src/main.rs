@@ -24,7 +24,7 @@ enum Command {
     Demo,
     /// Start an STS emulator and arngate, and leave them running with commands to try
     Up(demo::UpArgs),
-    /// Run the STS emulator alone
+    /// Run the emulator of STS and EC2 alone
     Sts(sts::cli::Args),
     /// Run a real etcd and kube-apiserver, with a webhook kubeconfig of yours
     ControlPlane(control_plane::cli::Args),

@@ -1,16 +1,23 @@
 //! The command line: one file a command.
 
+mod add;
 mod aws_auth;
+mod cluster;
 mod config;
 mod crd;
 mod diff;
+mod editing;
+mod entries;
 mod explain;
+mod identity_mapping;
 mod init;
 mod lint;
+mod mapping_file;
 mod mfa;
 mod server;
 mod sts_options;
 mod token;
+mod undo;
 mod verify;
 mod version;
 
@@ -74,7 +81,8 @@ struct Global {
         global = true
     )]
     log_verbosity: Verbosity,
-    /// Feature gates: ConfiguredInitDirectories, and those of today that need no gate here
+    /// Feature gates: ConfiguredInitDirectories, SSORoleMatch (on unless it says false), and IAMIdentityMappingCRD, which
+    /// needs no gate here
     #[arg(long, value_name = "NAME=BOOL,…", default_value = "", hide_default_value = true, global = true)]
     feature_gates: FeatureGates,
 }
@@ -117,6 +125,16 @@ enum Command {
     Diff(diff::Args),
     /// Have STS verify a token and print whom it vouches for, or why it is refused
     Verify(verify::Args),
+    /// Add a user or a role to aws-auth
+    Add(add::Args),
+    /// See the entries of aws-auth
+    Get(identity_mapping::GetArgs),
+    /// Add an entry to aws-auth, as eksctl does
+    Create(identity_mapping::CreateArgs),
+    /// Take an entry out of aws-auth, as eksctl does
+    Delete(identity_mapping::DeleteArgs),
+    /// Take back arngate's last edit of aws-auth
+    Undo(undo::Args),
     /// Print the version
     Version(version::Args),
 }
@@ -139,6 +157,11 @@ pub fn main() -> ExitCode {
             Command::Server(args) => server::run(&global, *args).await,
             Command::Token(args) => token::run(&global, args).await,
             Command::Verify(args) => verify::run(&global, args).await,
+            Command::Add(args) => add::run(args).await,
+            Command::Get(args) => identity_mapping::get(args).await,
+            Command::Create(args) => identity_mapping::create(args).await,
+            Command::Delete(args) => identity_mapping::delete(args).await,
+            Command::Undo(args) => undo::run(args).await,
             Command::Lint(args) => lint::run(&args).await,
             Command::Explain(args) => explain::run(&global, &args).await,
             Command::Diff(args) => diff::run(&args).await,

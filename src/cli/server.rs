@@ -25,8 +25,10 @@ pub(super) struct Args {
 pub(super) async fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
     // Set before anything else, so that a signal during the start is not lost.
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let settings = ServerSettings::load(global.config.as_deref(), global.cluster_id.as_deref(), &args.flags)
-        .context("the configuration cannot be used")?;
+    let mut settings =
+        ServerSettings::load(global.config.as_deref(), global.cluster_id.as_deref(), &args.flags)
+            .context("the configuration cannot be used")?;
+    settings.permission_sets = global.feature_gates.sso_role_match;
     let server = Server::bind(settings).await.context("cannot start")?;
     server
         .run(async move {

@@ -35,8 +35,8 @@ const CACHE_FILE: &str = "AWS_IAM_AUTHENTICATOR_CACHE_FILE";
 /// The output is the ExecCredential that kubectl wants of a credential plugin, in the version that it asks for.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Region whose STS endpoint signs; by default that of AWS_REGION, AWS_DEFAULT_REGION, the profile or the
-    /// EC2 instance, and us-east-1 where there is none
+    /// Region whose STS endpoint signs; by default that of the environment, the profile or the EC2 instance,
+    /// and us-east-1 where there is none
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
     /// Role to assume first, and sign as
@@ -55,7 +55,7 @@ pub(super) struct Args {
     #[arg(long)]
     token_only: bool,
     /// Keep credentials that expire in a file until they do, so that an MFA code is asked for once an hour, say:
-    /// ~/.kube/cache/aws-iam-authenticator/credentials.yaml, or what AWS_IAM_AUTHENTICATOR_CACHE_FILE names
+    /// ~/.kube/cache/aws-iam-authenticator/credentials.yaml, or what `AWS_IAM_AUTHENTICATOR_CACHE_FILE` names
     #[arg(long)]
     cache: bool,
 }

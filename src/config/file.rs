@@ -6,8 +6,9 @@ use std::{
     str::FromStr,
 };
 
-use super::MaxAge;
+use super::{LimitKeys, MaxAge};
 use crate::{
+    ec2::{RoleArn, SourceArn},
     identity::{AccountId, Principal},
     mapping::BackendMode,
     sts::ExtraHost,
@@ -101,6 +102,18 @@ pub struct File {
     pub sts_ca_bundle: Option<PathBuf>,
     /// `server.stsExtraHosts`, each with `host` and `region`
     pub sts_extra_hosts: Vec<ExtraHost>,
+    /// `server.ec2DescribeInstancesRoleARN`
+    pub ec2_role: Option<RoleArn>,
+    /// `server.sourceARN`
+    pub source_arn: Option<SourceArn>,
+    /// `server.ec2DescribeInstancesQps`
+    pub ec2_qps: Option<u32>,
+    /// `server.ec2DescribeInstancesBurst`
+    pub ec2_burst: Option<u32>,
+    /// `server.ec2ConnectTo`
+    pub ec2_connect_to: Option<crate::sts::ConnectTo>,
+    /// `server.stsCacheTTL` and the other limits
+    pub limits: LimitKeys,
     /// `server.scrubbedAccounts`
     pub scrubbed_accounts: Vec<AccountId>,
     /// `server.reservedPrefixConfig`, each with `backendMode` and `usernamePrefixReserveList`
@@ -116,10 +129,6 @@ pub struct File {
     /// `server.mapAccounts`
     pub map_accounts: Option<Node>,
 }
-
-/// Keys of aws-iam-authenticator that decide who gets in or what is shown of whom, and that this version does
-/// not serve. To ignore them would let in, or show, what its user had shut out.
-const NOT_SERVED: [&str; 1] = ["ec2DescribeInstancesRoleARN"];
 
 impl File {
     /// Reads the file at `path`.
@@ -173,6 +182,20 @@ impl File {
         self.sts_connect_to = server.parsed("stsConnectTo")?;
         self.sts_ca_bundle = server.text("stsCABundle")?.map(PathBuf::from);
         self.sts_extra_hosts = server.extra_hosts("stsExtraHosts")?;
+        self.ec2_role = server.parsed("ec2DescribeInstancesRoleARN")?;
+        self.source_arn = server.parsed("sourceARN")?;
+        self.ec2_qps = server.parsed("ec2DescribeInstancesQps")?;
+        self.ec2_burst = server.parsed("ec2DescribeInstancesBurst")?;
+        self.ec2_connect_to = server.parsed("ec2ConnectTo")?;
+        self.limits = LimitKeys {
+            cache_ttl: server.parsed("stsCacheTTL")?,
+            cache_size: server.parsed("stsCacheSize")?,
+            qps: server.parsed("stsQps")?,
+            burst: server.parsed("stsBurst")?,
+            access_key_qps: server.parsed("stsAccessKeyQps")?,
+            access_key_burst: server.parsed("stsAccessKeyBurst")?,
+            concurrency: server.parsed("stsConcurrency")?,
+        };
         self.scrubbed_accounts = server.parsed_list("scrubbedAccounts")?;
         self.reserved_prefixes = server.reserved_prefixes("reservedPrefixConfig")?;
         self.admin_principals = server.parsed_list("adminPrincipals")?;
@@ -180,13 +203,6 @@ impl File {
         self.map_roles = server.take("mapRoles");
         self.map_users = server.take("mapUsers");
         self.map_accounts = server.take("mapAccounts");
-        for key in NOT_SERVED {
-            if let Some(node) = server.take(key)
-                && node.as_str() != Some("")
-            {
-                return Err(server.error(key, node.span, "not served by this version of arngate; remove it"));
-            }
-        }
         server.warn_of_the_rest();
         Ok(())
     }
@@ -444,7 +460,12 @@ mod tests {
             ("server:\n  partition: awz\n", "config.yaml:2:14: server.partition: \"awz\": unknown partition"),
             ("server: [1]\n", "config.yaml:1:9: server.: want keys"),
             ("server:\n  address: localhost\n", "config.yaml:2:12: server.address: \"localhost\""),
-            ("server:\n  ec2DescribeInstancesRoleARN: x\n", "not served by this version"),
+            (
+                "server:\n  ec2DescribeInstancesRoleARN: x\n",
+                "config.yaml:2:32: server.ec2DescribeInstancesRoleARN: \"x\": no IAM role's ARN",
+            ),
+            ("server:\n  sourceARN: arn:aws:s3:::x\n", "no ARN with an account"),
+            ("server:\n  ec2DescribeInstancesQps: -1\n", "config.yaml:2:28: server.ec2DescribeInstancesQps"),
             (
                 "server:\n  scrubbedAccounts: ['1']\n",
                 "config.yaml:2:22: server.scrubbedAccounts: \"1\": an account ID is twelve digits",

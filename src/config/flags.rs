@@ -1,6 +1,6 @@
 use std::{net::IpAddr, path::PathBuf};
 
-use super::MaxAge;
+use super::{LimitFlags, MaxAge};
 use crate::{
     identity::{Partition, Principal},
     mapping::BackendMode,
@@ -65,11 +65,39 @@ pub struct ServerFlags {
     /// certificate check stay. Proxy variables do not count then
     #[arg(long, value_name = "HOST:PORT")]
     pub sts_connect_to: Option<ConnectTo>,
-    /// PEM file of CAs to trust for STS beside the system's (or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`)
-    #[arg(long, value_name = "FILE")]
+    /// PEM file of CAs to trust for STS and EC2 beside the system's (or those of `SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR`)
+    #[arg(long, value_name = "FILE", value_parser = path, env = "AWS_CA_BUNDLE")]
     pub sts_ca_bundle: Option<PathBuf>,
     /// How long one STS call may take, in seconds: 1 to 9, since kube-apiserver wants an answer within 10
     /// [default: 8]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=9))]
     pub sts_timeout: Option<u64>,
+    /// ec2:DescribeInstances calls a second for instances' private DNS names; 0 is no limit [default: 15]
+    #[arg(long = "ec2-describeInstances-qps", value_name = "CALLS")]
+    pub ec2_qps: Option<u32>,
+    /// ec2:DescribeInstances calls at once [default: 5]
+    #[arg(long = "ec2-describeInstances-burst", value_name = "CALLS")]
+    pub ec2_burst: Option<u32>,
+    /// Connect here for EC2 (a VPC endpoint, an emulator); Host, SNI and the certificate check stay. Proxy variables
+    /// do not count then
+    #[arg(long, value_name = "HOST:PORT")]
+    pub ec2_connect_to: Option<ConnectTo>,
+    /// How much is asked of STS.
+    #[command(flatten)]
+    pub limits: LimitFlags,
+}
+
+impl ServerFlags {
+    /// The CA bundle. An empty variable says nothing.
+    #[must_use]
+    pub fn ca_bundle(&self) -> Option<&PathBuf> {
+        self.sts_ca_bundle.as_ref().filter(|path| !path.as_os_str().is_empty())
+    }
+}
+
+/// A path that may be empty, as variables are.
+#[expect(clippy::unnecessary_wraps, reason = "clap's parsers may fail")]
+fn path(text: &str) -> Result<PathBuf, std::convert::Infallible> {
+    Ok(PathBuf::from(text))
 }

@@ -1,10 +1,18 @@
 use std::str::FromStr;
 
 /// aws-iam-authenticator's feature gates, as its `--feature-gates` takes them: `Name=true,Name=false`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeatureGates {
     /// `init` writes to the configured directories, not to the working directory.
     pub configured_init_directories: bool,
+    /// Permission sets match. Off by default today; here whoever wrote such an entry has it.
+    pub sso_role_match: bool,
+}
+
+impl Default for FeatureGates {
+    fn default() -> Self {
+        Self { configured_init_directories: false, sso_role_match: true }
+    }
 }
 
 /// What is wrong with a list of gates.
@@ -18,9 +26,6 @@ pub enum GateError {
         "no feature gate is called {0:?}; there are ConfiguredInitDirectories, IAMIdentityMappingCRD and SSORoleMatch"
     )]
     Unknown(String),
-    /// Permission sets always match here.
-    #[error("SSORoleMatch cannot be switched off: remove the sso entries from the mappings instead")]
-    SsoRoleMatch,
 }
 
 impl FromStr for FeatureGates {
@@ -40,9 +45,7 @@ impl FromStr for FeatureGates {
                 "ConfiguredInitDirectories" => gates.configured_init_directories = value,
                 // The backend itself says whether it is served.
                 "IAMIdentityMappingCRD" => {}
-                // On whatever is said here; but whoever switches it off wants those entries to match nobody.
-                "SSORoleMatch" if value => {}
-                "SSORoleMatch" => return Err(GateError::SsoRoleMatch),
+                "SSORoleMatch" => gates.sso_role_match = value,
                 other => return Err(GateError::Unknown(other.to_owned())),
             }
         }
@@ -56,15 +59,19 @@ mod tests {
 
     #[test]
     fn takes_what_todays_program_takes() {
-        for (text, configured) in [
-            ("", false),
-            ("SSORoleMatch=true", false),
-            ("ConfiguredInitDirectories=true, IAMIdentityMappingCRD=false,", true),
-            ("ConfiguredInitDirectories=true,ConfiguredInitDirectories=0", false),
+        for (text, configured_init_directories, sso_role_match) in [
+            ("", false, true),
+            ("SSORoleMatch=true", false, true),
+            ("SSORoleMatch=false", false, false),
+            ("ConfiguredInitDirectories=true, IAMIdentityMappingCRD=false,", true, true),
+            ("ConfiguredInitDirectories=true,ConfiguredInitDirectories=0", false, true),
         ] {
-            assert_eq!(text.parse(), Ok(FeatureGates { configured_init_directories: configured }), "{text}");
+            assert_eq!(
+                text.parse(),
+                Ok(FeatureGates { configured_init_directories, sso_role_match }),
+                "{text}"
+            );
         }
-        assert_eq!("SSORoleMatch=false".parse::<FeatureGates>(), Err(GateError::SsoRoleMatch));
         assert_eq!("Foo=true".parse::<FeatureGates>(), Err(GateError::Unknown("Foo".to_owned())));
         for text in ["SSORoleMatch", "SSORoleMatch=yes", "=true"] {
             assert!(text.parse::<FeatureGates>().is_err(), "{text}");

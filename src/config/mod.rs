@@ -8,6 +8,7 @@
 mod file;
 mod flags;
 mod gates;
+mod limits;
 mod max_age;
 mod settings;
 mod show;
@@ -15,6 +16,7 @@ mod show;
 pub use file::{ConfigError, File};
 pub use flags::ServerFlags;
 pub use gates::{FeatureGates, GateError};
+pub use limits::{LimitFlags, LimitKeys, Within, WithinError};
 pub use max_age::{MaxAge, MaxAgeError};
 pub use settings::{ServerSettings, SettingsError};
 pub use show::{Shown, Source, show};

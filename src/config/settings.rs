@@ -1,12 +1,16 @@
-use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{ConfigError, File, MaxAge, ServerFlags};
+use super::{ConfigError, File, MaxAge, ServerFlags, limits};
 use crate::{
+    ec2,
     identity::{AccountId, Partition, Principal},
     mapping::{BackendMode, MatchBy, Severity, Snapshot},
-    sts::{ClientOptions, EndpointError, Endpoints},
+    sts::{ClientOptions, EndpointError, Endpoints, Limits},
     token::{ClusterId, ClusterIdError},
 };
+
+/// How long one call on the way to an instance's name may take. A second one fits into the answer's time.
+const EC2_CALL_WITHIN: Duration = Duration::from_secs(4);
 
 /// What `arngate server` runs by: every value checked, every default filled in.
 #[derive(Debug)]
@@ -58,8 +62,14 @@ pub struct ServerSettings {
     pub scrubbed_accounts: BTreeSet<AccountId>,
     /// Beginnings of usernames that a backend may not give.
     pub reserved_prefixes: Vec<(BackendMode, Vec<String>)>,
+    /// Permission sets match; the gate SSORoleMatch switches them off.
+    pub permission_sets: bool,
     /// How STS is reached.
     pub sts: ClientOptions,
+    /// How EC2 is reached, and how often.
+    pub ec2: ec2::Options,
+    /// How much is asked of STS, and what is kept of its answers.
+    pub sts_limits: Limits,
 }
 
 /// Why the settings do not hold.
@@ -80,6 +90,12 @@ pub enum SettingsError {
     /// A region or an extra host.
     #[error("STS's hosts: {0}")]
     Endpoints(#[from] EndpointError),
+    /// A limit that lets nothing through.
+    #[error(
+        "ec2-describeInstances-burst is 0, by which EC2 would never be asked: set it to 1 or more, or \
+         ec2-describeInstances-qps to 0 for no limit"
+    )]
+    Ec2Burst,
     /// A backend twice.
     #[error("backend-mode names {0} twice")]
     BackendTwice(BackendMode),
@@ -128,6 +144,7 @@ impl ServerSettings {
     pub fn new(file: File, cluster_id: Option<&str>, flags: &ServerFlags) -> Result<Self, SettingsError> {
         let cluster_id =
             cluster_id.or(file.cluster_id.as_deref()).ok_or(SettingsError::NoClusterId)?.parse()?;
+        let mounted = mounted(&file);
         let partition = flags.partition.or(file.partition).unwrap_or(Partition::Aws);
         let region = flags.region.clone().or(file.region);
         let backend_modes = pick(&flags.backend_mode, file.backend_mode, || vec![BackendMode::MountedFile]);
@@ -143,27 +160,28 @@ impl ServerSettings {
             }
             _ => {}
         }
+        let rate = ec2::Rate::new(
+            flags.ec2_qps.or(file.ec2_qps).unwrap_or(ec2::Rate::DEFAULT_PER_SECOND),
+            flags.ec2_burst.or(file.ec2_burst).unwrap_or(ec2::Rate::DEFAULT_BURST),
+        )
+        .ok_or(SettingsError::Ec2Burst)?;
+        let sts = ClientOptions {
+            connect_to: flags.sts_connect_to.clone().or(file.sts_connect_to),
+            ca_bundle: flags.ca_bundle().cloned().or(file.sts_ca_bundle),
+            total_timeout: flags
+                .sts_timeout
+                .map_or(ClientOptions::default().total_timeout, Duration::from_secs),
+            ..ClientOptions::default()
+        };
         let admin_principals = pick(&flags.admin_principals, file.admin_principals, Vec::new);
         if let Some(foreign) = admin_principals.iter().find(|principal| principal.partition() != partition) {
             return Err(SettingsError::AdminPartition { arn: foreign.arn(), partition });
-        }
-        let (mounted, diagnostics) = Snapshot::from_nodes(
-            file.map_roles.as_ref(),
-            file.map_users.as_ref(),
-            file.map_accounts.as_ref(),
-        );
-        for diagnostic in &diagnostics {
-            let path = file.path.display();
-            match diagnostic.severity {
-                Severity::Error => tracing::error!(file = %path, %diagnostic, "configuration file"),
-                Severity::Warning => tracing::warn!(file = %path, %diagnostic, "configuration file"),
-            }
         }
         Ok(Self {
             cluster_id,
             partition,
             endpoints: Endpoints::new(partition, region.as_deref(), &file.sts_extra_hosts)?,
-            region,
+            region: region.clone(),
             address: flags.address.or(file.address).unwrap_or(IpAddr::from([127, 0, 0, 1])),
             port: flags.port.or(file.port).unwrap_or(21362),
             health_port: flags.health_port.or(file.health_port).unwrap_or(21363),
@@ -201,14 +219,21 @@ impl ServerSettings {
             audiences: pick(&flags.audiences, file.audiences, Vec::new),
             scrubbed_accounts: file.scrubbed_accounts.into_iter().collect(),
             reserved_prefixes: file.reserved_prefixes,
-            sts: ClientOptions {
-                connect_to: flags.sts_connect_to.clone().or(file.sts_connect_to),
-                ca_bundle: flags.sts_ca_bundle.clone().or(file.sts_ca_bundle),
-                total_timeout: flags
-                    .sts_timeout
-                    .map_or(ClientOptions::default().total_timeout, std::time::Duration::from_secs),
-                ..ClientOptions::default()
+            sts_limits: limits::limits(&flags.limits, &file.limits),
+            permission_sets: true,
+            ec2: ec2::Options {
+                role: file.ec2_role,
+                source: file.source_arn,
+                region,
+                rate,
+                ec2: ClientOptions {
+                    connect_to: flags.ec2_connect_to.clone().or(file.ec2_connect_to),
+                    total_timeout: EC2_CALL_WITHIN,
+                    ..sts.clone()
+                },
+                sts: ClientOptions { total_timeout: EC2_CALL_WITHIN, ..sts.clone() },
             },
+            sts,
         })
     }
 }
@@ -224,6 +249,20 @@ impl ServerSettings {
             format!("https://{host}:{port}/authenticate")
         }
     }
+}
+
+/// The file's own mappings; what is wrong or odd in them is logged.
+fn mounted(file: &File) -> Snapshot {
+    let (mounted, diagnostics) =
+        Snapshot::from_nodes(file.map_roles.as_ref(), file.map_users.as_ref(), file.map_accounts.as_ref());
+    for diagnostic in &diagnostics {
+        let path = file.path.display();
+        match diagnostic.severity {
+            Severity::Error => tracing::error!(file = %path, %diagnostic, "configuration file"),
+            Severity::Warning => tracing::warn!(file = %path, %diagnostic, "configuration file"),
+        }
+    }
+    mounted
 }
 
 /// The flag's list, or the file's, or the default: the first that is not empty.
@@ -259,6 +298,7 @@ mod tests {
         assert_eq!(settings.generate_kubeconfig, Path::new(kubeconfig));
         assert_eq!(settings.backend_modes, [BackendMode::MountedFile]);
         assert!(!settings.kubeconfig_pregenerated && settings.audiences.is_empty());
+        assert_eq!((settings.ec2.rate.per_second(), settings.ec2.rate.burst()), (15, 5));
     }
 
     #[test]
@@ -289,6 +329,8 @@ mod tests {
             error("clusterID: c\nserver: {backendMode: [DynamicFile]}"),
             SettingsError::NoDynamicFile
         ));
+        let none = "clusterID: c\nserver: {ec2DescribeInstancesBurst: 0}";
+        assert!(matches!(error(none), SettingsError::Ec2Burst));
         let alone = "clusterID: c\nserver: {dynamicfilepath: /x}";
         assert!(matches!(error(alone), SettingsError::NoDynamicFileBackend));
         assert!(matches!(

@@ -1,6 +1,6 @@
 //! The effective configuration, with where each value came from.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, num::NonZero, path::PathBuf};
 
 use serde::Serialize;
 
@@ -55,6 +55,7 @@ pub fn show(file: File, cluster_id: Option<&str>, flags: &ServerFlags) -> Result
     };
     // The file is used up by what follows, so the sources come first, each beside the value that it is of.
     let path = |flag: &Option<PathBuf>, file: &Option<PathBuf>| source(flag.is_some(), file.is_some());
+    let limits = &flags.limits;
     let mappings = file.map_roles.is_some() || file.map_users.is_some() || file.map_accounts.is_some();
     #[rustfmt::skip]
     let rows: Vec<(&'static str, Source, Value)> = vec![
@@ -79,8 +80,20 @@ pub fn show(file: File, cluster_id: Option<&str>, flags: &ServerFlags) -> Result
         ("server.adminPrincipals", source(!flags.admin_principals.is_empty(), !file.admin_principals.is_empty()), |s| list(&s.admin_principals)),
         ("server.snapshotMaxAge", source(flags.snapshot_max_age.is_some(), file.snapshot_max_age.is_some()), |s| s.snapshot_max_age.to_string()),
         ("server.stsConnectTo", source(flags.sts_connect_to.is_some(), file.sts_connect_to.is_some()), |s| text(s.sts.connect_to.as_ref())),
-        ("server.stsCABundle", path(&flags.sts_ca_bundle, &file.sts_ca_bundle), |s| text(s.sts.ca_bundle.as_ref().map(|path| path.display()))),
+        ("server.stsCABundle", path(&flags.ca_bundle().cloned(), &file.sts_ca_bundle), |s| text(s.sts.ca_bundle.as_ref().map(|path| path.display()))),
         ("--sts-timeout", source(flags.sts_timeout.is_some(), false), |s| s.sts.total_timeout.as_secs().to_string()),
+        ("server.ec2DescribeInstancesRoleARN", source(false, file.ec2_role.is_some()), |s| text(s.ec2.role.as_ref())),
+        ("server.sourceARN", source(false, file.source_arn.is_some()), |s| text(s.ec2.source.as_ref())),
+        ("server.ec2DescribeInstancesQps", source(flags.ec2_qps.is_some(), file.ec2_qps.is_some()), |s| s.ec2.rate.per_second().to_string()),
+        ("server.ec2DescribeInstancesBurst", source(flags.ec2_burst.is_some(), file.ec2_burst.is_some()), |s| s.ec2.rate.burst().to_string()),
+        ("server.ec2ConnectTo", source(flags.ec2_connect_to.is_some(), file.ec2_connect_to.is_some()), |s| text(s.ec2.ec2.connect_to.as_ref())),
+        ("server.stsCacheTTL", source(limits.cache_ttl.is_some(), file.limits.cache_ttl.is_some()), |s| s.sts_limits.cache_ttl.as_secs().to_string()),
+        ("server.stsCacheSize", source(limits.cache_size.is_some(), file.limits.cache_size.is_some()), |s| s.sts_limits.cache_size.to_string()),
+        ("server.stsQps", source(limits.qps.is_some(), file.limits.qps.is_some()), |s| s.sts_limits.rate.map_or(0, NonZero::get).to_string()),
+        ("server.stsBurst", source(limits.burst.is_some(), file.limits.burst.is_some()), |s| s.sts_limits.burst.to_string()),
+        ("server.stsAccessKeyQps", source(limits.access_key_qps.is_some(), file.limits.access_key_qps.is_some()), |s| s.sts_limits.access_key_rate.map_or(0, NonZero::get).to_string()),
+        ("server.stsAccessKeyBurst", source(limits.access_key_burst.is_some(), file.limits.access_key_burst.is_some()), |s| s.sts_limits.access_key_burst.to_string()),
+        ("server.stsConcurrency", source(limits.concurrency.is_some(), file.limits.concurrency.is_some()), |s| s.sts_limits.concurrency.to_string()),
         ("server.mapRoles, mapUsers, mapAccounts", source(false, mappings), |s| format!("{} mapped", s.mounted.index().len())),
     ];
     let settings = ServerSettings::new(file, cluster_id, flags)?;
@@ -104,9 +117,10 @@ mod tests {
 
     #[test]
     fn each_value_has_its_source() {
-        let text =
-            "clusterID: from-file\nserver: {port: 1, healthPort: 2, scrubbedAccounts: ['000000000012']}";
-        let flags = ServerFlags { port: Some(3), ..ServerFlags::default() };
+        let text = "clusterID: from-file\nserver: {port: 1, healthPort: 2, scrubbedAccounts: ['000000000012'], \
+                    ec2DescribeInstancesQps: 1, \
+                    ec2DescribeInstancesRoleARN: 'arn:aws:iam::111122223333:role/Describe'}";
+        let flags = ServerFlags { port: Some(3), ec2_qps: Some(7), ..ServerFlags::default() };
         let shown = show(File::parse(Path::new("f"), text).unwrap(), Some("from-flag"), &flags).unwrap();
         let of = |key: &str| {
             let shown = shown.iter().find(|shown| shown.key == key).unwrap();
@@ -117,5 +131,10 @@ mod tests {
         assert_eq!(of("server.healthPort"), ("2", Source::File));
         assert_eq!(of("server.address"), ("127.0.0.1", Source::Default));
         assert_eq!(of("server.scrubbedAccounts"), ("000000000012", Source::File));
+        assert_eq!(of("server.ec2DescribeInstancesQps"), ("7", Source::Flag));
+        assert_eq!(of("server.ec2DescribeInstancesBurst"), ("5", Source::Default));
+        let role = "arn:aws:iam::111122223333:role/Describe";
+        assert_eq!(of("server.ec2DescribeInstancesRoleARN"), (role, Source::File));
+        assert_eq!(of("server.sourceARN"), ("", Source::Default));
     }
 }

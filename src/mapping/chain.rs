@@ -1,4 +1,11 @@
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
@@ -46,7 +53,16 @@ impl BackendMode {
     #[must_use]
     pub fn backend(self) -> (Backend, Publisher) {
         let slot = Arc::new(ArcSwapOption::empty());
-        (Backend { mode: self, slot: Arc::clone(&slot), reserved: Box::default() }, Publisher(slot))
+        (
+            Backend {
+                mode: self,
+                slot: Arc::clone(&slot),
+                reserved: Box::default(),
+                permission_sets: true,
+                overdue: Arc::default(),
+            },
+            Publisher(slot),
+        )
     }
 }
 
@@ -114,6 +130,10 @@ pub struct Backend {
     slot: Slot,
     /// Beginnings of usernames that it may not give; none is empty.
     reserved: Box<[Box<str>]>,
+    /// Whether its permission sets match anybody.
+    permission_sets: bool,
+    /// It has had its time to load: those after it are asked without it.
+    overdue: Arc<AtomicBool>,
 }
 
 impl Backend {
@@ -147,6 +167,18 @@ impl Backend {
         let reserved =
             prefixes.iter().filter(|prefix| !prefix.is_empty()).map(|prefix| prefix.as_str().into());
         Self { reserved: reserved.collect(), ..self }
+    }
+
+    /// Has it hold up the backends after it no longer, where it has not loaded: whom they map is let in, as today. Of
+    /// whom none of them maps there is no verdict still.
+    pub fn stop_waiting(&self) {
+        self.overdue.store(true, Ordering::Relaxed);
+    }
+
+    /// The same backend, whose permission sets match somebody or not.
+    #[must_use]
+    pub fn matching_permission_sets(self, permission_sets: bool) -> Self {
+        Self { permission_sets, ..self }
     }
 }
 
@@ -201,8 +233,11 @@ pub enum Mapped {
     Found(MappedUser),
     /// Every backend has loaded, and none maps it.
     NotMapped,
-    /// This backend has not loaded yet, and none before it maps the identity: there is no verdict.
+    /// This backend has not loaded yet, and none before it maps the identity, nor, where it is overdue, one after it:
+    /// there is no verdict.
     NotLoaded(BackendMode),
+    /// What matches names the caller's instance, whose private DNS name was not given.
+    WantsInstanceName,
     /// What matches cannot be rendered.
     Failed(RenderError),
     /// What matches gives a username that is reserved from this backend.
@@ -237,19 +272,35 @@ impl Chain {
     /// Who `identity` is. Within a backend, entries come before accounts; the first backend that matches wins.
     #[must_use]
     pub fn map(&self, identity: &Identity) -> Mapped {
+        self.map_instance(identity, None)
+    }
+
+    /// Who `identity` is, whose instance has the private DNS name `instance_name`.
+    #[must_use]
+    pub fn map_instance(&self, identity: &Identity, instance_name: Option<&str>) -> Mapped {
+        let mut waiting = None;
         for backend in &self.0 {
             let published = backend.slot.load();
-            let Some(Published { snapshot, standing }) = published.as_deref() else {
-                return Mapped::NotLoaded(backend.mode);
-            };
-            let Some(found) = snapshot.index().look_up(identity) else {
-                if *standing == Standing::Loaded {
-                    continue;
+            let published = published.as_deref();
+            let found = published.and_then(|Published { snapshot, .. }| {
+                if backend.permission_sets {
+                    snapshot.index().look_up(identity)
+                } else {
+                    snapshot.index().look_up_without_permission_sets(identity)
                 }
-                return Mapped::NotLoaded(backend.mode);
+            });
+            let Some(found) = found else {
+                let has_loaded = published.is_some_and(|published| published.standing == Standing::Loaded);
+                if !has_loaded && !backend.overdue.load(Ordering::Relaxed) {
+                    return Mapped::NotLoaded(backend.mode);
+                }
+                if !has_loaded {
+                    waiting = waiting.or(Some(backend.mode));
+                }
+                continue;
             };
             let (rendered, origin) = match found {
-                Match::Entry(mapping) => (mapping.render(identity), &mapping.origin),
+                Match::Entry(mapping) => (mapping.render(identity, instance_name), &mapping.origin),
                 Match::Account(origin) => (Ok((identity.principal().canonical_arn(), Vec::new())), origin),
             };
             return match rendered {
@@ -263,10 +314,11 @@ impl Chain {
                     let origin = origin.clone();
                     Mapped::Found(MappedUser { username, groups, backend: backend.mode, origin })
                 }
+                Err(RenderError::NoInstanceName) => Mapped::WantsInstanceName,
                 Err(error) => Mapped::Failed(error),
             };
         }
-        Mapped::NotMapped
+        waiting.map_or(Mapped::NotMapped, Mapped::NotLoaded)
     }
 }
 
@@ -320,6 +372,26 @@ mod tests {
     }
 
     #[test]
+    fn a_backend_that_is_overdue_holds_up_nobody_whom_one_after_it_maps() {
+        let (first, first_source) = BackendMode::EksConfigMap.backend();
+        let (second, second_source) = BackendMode::MountedFile.backend();
+        let chain = Chain::new(vec![first.clone(), second]);
+        second_source.publish(snapshot("mapUsers", &format!("[{{userarn: {BOB}, username: second}}]")));
+        assert_eq!(chain.map(&identity(BOB)), Mapped::NotLoaded(BackendMode::EksConfigMap));
+        first.stop_waiting();
+        assert_eq!(username(&chain.map(&identity(BOB))), "second");
+        assert_eq!(
+            chain.map(&identity(CAROL)),
+            Mapped::NotLoaded(BackendMode::EksConfigMap),
+            "it may map her"
+        );
+
+        first_source.publish(snapshot("mapUsers", &format!("[{{userarn: {BOB}, username: first}}]")));
+        assert_eq!(username(&chain.map(&identity(BOB))), "first", "it is never too late");
+        assert_eq!(chain.map(&identity(CAROL)), Mapped::NotMapped);
+    }
+
+    #[test]
     fn a_match_before_a_backend_that_has_not_loaded_is_a_verdict() {
         let (first, first_source) = BackendMode::MountedFile.backend();
         let (second, _source) = BackendMode::EksConfigMap.backend();
@@ -370,6 +442,41 @@ mod tests {
         assert_eq!(chain.map(&identity(CAROL)), Mapped::Reserved(BackendMode::MountedFile), "by its account");
         let dora = "arn:aws:iam::111122223333:user/dora";
         assert_eq!(username(&chain.map(&identity(dora))), dora);
+    }
+
+    #[test]
+    fn an_entry_that_names_the_instance_wants_its_name_and_is_held_to_the_reserved_ones() {
+        let (backend, source) = BackendMode::MountedFile.backend();
+        let chain = Chain::new(vec![backend.reserving(&["node:ip-10-0-0-1".to_owned()])]);
+        let entry = |groups| {
+            let role = "arn:aws:iam::111122223333:role/R";
+            format!("[{{rolearn: {role}, username: 'node:{{{{EC2PrivateDNSName}}}}', groups: [{groups}]}}]")
+        };
+        source.publish(snapshot("mapRoles", &entry("'in:{{EC2PrivateDNSName}}'")));
+        let role = identity("arn:aws:sts::111122223333:assumed-role/R/s");
+        assert_eq!(chain.map(&role), Mapped::WantsInstanceName);
+        let Mapped::Found(user) = chain.map_instance(&role, Some("ip-10-0-0-2")) else { panic!("not found") };
+        assert_eq!(
+            (user.username.as_str(), user.groups),
+            ("node:ip-10-0-0-2", vec!["in:ip-10-0-0-2".to_owned()])
+        );
+        let reserved = chain.map_instance(&role, Some("ip-10-0-0-1.ec2.internal"));
+        assert_eq!(reserved, Mapped::Reserved(BackendMode::MountedFile));
+    }
+
+    #[test]
+    fn permission_sets_match_unless_they_are_switched_off() {
+        let role = identity("arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Ops_0123456789abcdef/s");
+        for on in [true, false] {
+            let (backend, source) = BackendMode::MountedFile.backend();
+            let chain = Chain::new(vec![backend.matching_permission_sets(on)]);
+            let entry = "[{sso: {permissionSetName: Ops, accountID: '111122223333'}, username: ops}]";
+            source.publish(snapshot("mapRoles", entry));
+            match chain.map(&role) {
+                Mapped::Found(user) => assert!(on && user.username == "ops"),
+                other => assert!(!on && other == Mapped::NotMapped, "{other:?}"),
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use super::{PermissionSet, RenderError, Section, Subject, Template};
 use crate::{identity::Identity, yaml::Position};
 
-/// What an entry of mapRoles or mapUsers gives its subject.
+/// What an entry of mapRoles or mapUsers, or an object, gives its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
     /// The username; the canonical ARN where the entry gives none.
@@ -67,19 +67,24 @@ impl Mapping {
         is_named && self.user_id.as_deref().is_none_or(|user_id| user_id == identity.user_id())
     }
 
-    /// The username and the groups for `identity`.
+    /// The username and the groups for `identity`; see [`Template::render`].
     ///
     /// # Errors
     /// Where one of them cannot be rendered.
-    pub fn render(&self, identity: &Identity) -> Result<(String, Vec<String>), RenderError> {
+    pub fn render(
+        &self,
+        identity: &Identity,
+        instance_name: Option<&str>,
+    ) -> Result<(String, Vec<String>), RenderError> {
         let username = match &self.username {
-            Some(template) => template.render(identity)?,
+            Some(template) => template.render(identity, instance_name)?,
             None => identity.principal().canonical_arn(),
         };
         if username.is_empty() {
             return Err(RenderError::EmptyUsername);
         }
-        let groups = self.groups.iter().map(|group| group.render(identity)).collect::<Result<_, _>>()?;
+        let groups = self.groups.iter().map(|group| group.render(identity, instance_name));
+        let groups = groups.collect::<Result<_, _>>()?;
         Ok((username, groups))
     }
 }

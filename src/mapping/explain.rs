@@ -40,7 +40,7 @@ pub struct NearMiss {
 pub fn explain(snapshot: &Snapshot, identity: &Identity) -> Explanation {
     match snapshot.index().look_up(identity) {
         Some(Match::Entry(mapping)) => {
-            let (username, groups) = match mapping.render(identity) {
+            let (username, groups) = match mapping.render(identity, None) {
                 Ok((username, groups)) => (Ok(username), groups),
                 Err(error) => {
                     let template = mapping.username.as_ref().map(Template::to_string).unwrap_or_default();

@@ -6,6 +6,7 @@ use crate::identity::{AccountId, Identity, MatchKey};
 /// What is looked up: made once, never changed, each question a hash look-up or three.
 #[derive(Debug, Default)]
 pub struct Index {
+    /// Of objects, which do not tell roles and users apart, all principals.
     roles: HashMap<MatchKey, Arc<Mapping>>,
     permission_sets: HashMap<PermissionSet, Arc<Mapping>>,
     users: HashMap<MatchKey, Arc<Mapping>>,
@@ -17,7 +18,7 @@ pub struct Index {
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Match<'a> {
-    /// An entry of mapRoles or mapUsers.
+    /// An entry of mapRoles or mapUsers, or an object.
     Entry(&'a Mapping),
     /// An entry of mapAccounts: the username is the canonical ARN, and there are no groups.
     Account(&'a Origin),
@@ -50,9 +51,19 @@ impl Index {
     /// Who `identity` is here: roles before users before accounts, as today.
     #[must_use]
     pub fn look_up(&self, identity: &Identity) -> Option<Match<'_>> {
+        self.find(identity, PermissionSet::of(identity.principal()).as_ref())
+    }
+
+    /// The same, with permission sets matching nobody.
+    #[must_use]
+    pub fn look_up_without_permission_sets(&self, identity: &Identity) -> Option<Match<'_>> {
+        self.find(identity, None)
+    }
+
+    fn find(&self, identity: &Identity, set: Option<&PermissionSet>) -> Option<Match<'_>> {
         let principal = identity.principal();
         let key = principal.match_key();
-        let set = || PermissionSet::of(principal).and_then(|set| self.permission_sets.get(&set));
+        let set = || set.and_then(|set| self.permission_sets.get(set));
         let admitted = |mapping: &&Arc<Mapping>| mapping.admits(identity);
         self.roles
             .get(&key)

@@ -36,9 +36,9 @@ const PLACEHOLDERS: [(&str, Placeholder); 5] = [
 /// Why a template gives nothing for an identity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
-    /// `{{EC2PrivateDNSName}}`.
-    #[error("{{{{EC2PrivateDNSName}}}} is not served by this version of arngate")]
-    Ec2PrivateDnsName,
+    /// There is a `{{EC2PrivateDNSName}}`, and no name was given for it.
+    #[error("there is a {{{{EC2PrivateDNSName}}}}, and the session is not named after an instance")]
+    NoInstanceName,
     /// A username of nothing.
     #[error("the username is empty once rendered")]
     EmptyUsername,
@@ -99,11 +99,12 @@ impl Template {
         PLACEHOLDERS.map(|(name, _)| format!("{{{{{name}}}}}")).join(", ")
     }
 
-    /// The text for `identity`.
+    /// The text for `identity`, whose instance has the private DNS name `instance_name`, if it is one and that has
+    /// been looked up.
     ///
     /// # Errors
     /// Where a placeholder has no value for it.
-    pub fn render(&self, identity: &Identity) -> Result<String, RenderError> {
+    pub fn render(&self, identity: &Identity, instance_name: Option<&str>) -> Result<String, RenderError> {
         let mut text = String::new();
         for part in &self.0 {
             match part {
@@ -113,7 +114,9 @@ impl Template {
                     Placeholder::SessionName => text.push_str(&identity.session_name().replace('@', "-")),
                     Placeholder::SessionNameRaw => text.push_str(identity.session_name()),
                     Placeholder::AccessKeyId => text.push_str(identity.access_key_id()),
-                    Placeholder::Ec2PrivateDnsName => return Err(RenderError::Ec2PrivateDnsName),
+                    Placeholder::Ec2PrivateDnsName => {
+                        text.push_str(instance_name.ok_or(RenderError::NoInstanceName)?);
+                    }
                 },
             }
         }
@@ -154,7 +157,7 @@ mod tests {
     }
 
     fn render(template: &str, session: &str) -> String {
-        Template::parse(template).render(&identity(session)).unwrap()
+        Template::parse(template).render(&identity(session), None).unwrap()
     }
 
     #[test]
@@ -177,8 +180,10 @@ mod tests {
             "ASIAEXAMPLE",
         )
         .unwrap();
-        let text = Template::parse("{{SessionNameRaw}}/{{SessionName}}").render(&identity).unwrap();
+        let text = Template::parse("{{SessionNameRaw}}/{{SessionName}}").render(&identity, None).unwrap();
         assert_eq!(text, "{{AccountID}}{{SessionNameRaw}}/{{AccountID}}{{SessionNameRaw}}");
+        let text = Template::parse("{{EC2PrivateDNSName}}").render(&identity, Some("{{AccountID}}")).unwrap();
+        assert_eq!(text, "{{AccountID}}");
     }
 
     #[test]
@@ -218,8 +223,11 @@ mod tests {
     }
 
     #[test]
-    fn the_nodes_placeholder_is_an_error_and_not_a_name() {
+    fn an_instances_name_is_put_in_and_nothing_is_where_there_is_none() {
         let template = Template::parse("system:node:{{EC2PrivateDNSName}}");
-        assert_eq!(template.render(&identity("i-0123456789abcdef0")), Err(RenderError::Ec2PrivateDnsName));
+        let identity = identity("i-0123456789abcdef0");
+        let rendered = template.render(&identity, Some("ip-10-0-0-1.ec2.internal"));
+        assert_eq!(rendered.as_deref(), Ok("system:node:ip-10-0-0-1.ec2.internal"));
+        assert_eq!(template.render(&identity, None), Err(RenderError::NoInstanceName));
     }
 }

@@ -48,18 +48,30 @@ pub async fn client(
     master: Option<&str>,
     quiet: Duration,
 ) -> Result<kube::Client, KubernetesError> {
-    let mut names_a_proxy = false;
-    let mut config = match kubeconfig {
-        Some(path) => {
-            let error = |source| KubernetesError::Kubeconfig { path: path.display().to_string(), source };
-            let kubeconfig = Kubeconfig::read_from(path).map_err(error)?;
-            names_a_proxy = self::names_a_proxy(&kubeconfig);
-            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-                .await
-                .map_err(error)?
-        }
-        None => kube::Config::incluster()?,
+    let Some(path) = kubeconfig else {
+        return finish(kube::Config::incluster()?, master, quiet, false);
     };
+    let error = |source| KubernetesError::Kubeconfig { path: path.display().to_string(), source };
+    of_kubeconfig(Kubeconfig::read_from(path).map_err(error)?, master, quiet, error).await
+}
+
+async fn of_kubeconfig(
+    kubeconfig: Kubeconfig,
+    master: Option<&str>,
+    quiet: Duration,
+    error: impl FnOnce(kube::config::KubeconfigError) -> KubernetesError,
+) -> Result<kube::Client, KubernetesError> {
+    let names_a_proxy = names_a_proxy(&kubeconfig);
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    finish(config.map_err(error)?, master, quiet, names_a_proxy)
+}
+
+fn finish(
+    mut config: kube::Config,
+    master: Option<&str>,
+    quiet: Duration,
+    names_a_proxy: bool,
+) -> Result<kube::Client, KubernetesError> {
     if let Some(master) = master {
         config.cluster_url = master.parse()?;
     }
@@ -70,6 +82,49 @@ pub async fn client(
     config.connect_timeout = Some(Duration::from_secs(5));
     config.read_timeout = Some(quiet);
     Ok(ClientBuilder::try_from(config)?.with_layer(&PaceLayer).build())
+}
+
+/// What people say of the cluster that they mean; nothing is what kubectl would take.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct KubeconfigChoice<'a> {
+    /// The kubeconfig; what KUBECONFIG names, or `~/.kube/config`, where absent.
+    pub file: Option<&'a Path>,
+    /// Its context; the current one where absent.
+    pub context: Option<&'a str>,
+    /// The API server's URL, instead of the kubeconfig's.
+    pub master: Option<&'a str>,
+}
+
+/// A client for the API server, as the person who runs the program: of the kubeconfig, or of the pod's service account
+/// where there is none.
+///
+/// `quiet` is how long an answer may go without a byte before it is given up.
+///
+/// # Errors
+/// See [`KubernetesError`].
+pub async fn client_of_user(
+    choice: KubeconfigChoice<'_>,
+    quiet: Duration,
+) -> Result<kube::Client, KubernetesError> {
+    let path = choice
+        .file
+        .map_or_else(|| "of KUBECONFIG or ~/.kube/config".to_owned(), |file| file.display().to_string());
+    let error = |source| KubernetesError::Kubeconfig { path: path.clone(), source };
+    let mut kubeconfig = match choice.file {
+        Some(path) => Kubeconfig::read_from(path).map_err(error)?,
+        None => match Kubeconfig::read() {
+            Ok(kubeconfig) => kubeconfig,
+            // Without a kubeconfig, and in a pod.
+            Err(source) if std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() => {
+                return Err(error(source));
+            }
+            Err(_) => return client(None, choice.master, quiet).await,
+        },
+    };
+    if let Some(context) = choice.context {
+        kubeconfig.current_context = Some(context.to_owned());
+    }
+    of_kubeconfig(kubeconfig, choice.master, quiet, error).await
 }
 
 /// Whether the kubeconfig's current cluster has a `proxy-url`.

@@ -20,5 +20,5 @@ pub use backends::{BackendError, BackendSettings, Backends};
 pub use config_map::ConfigMapSource;
 pub use crd::CrdSource;
 pub use dynamic_file::DynamicFileSource;
-pub use kubernetes::{KubernetesError, client};
+pub use kubernetes::{KubeconfigChoice, KubernetesError, client, client_of_user};
 pub use last_good::LastGood;

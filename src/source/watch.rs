@@ -233,11 +233,9 @@ mod tests {
     }
 
     /// The event `number` of a watch, `pause` after the one before.
-    fn after(pause: Duration, number: u32) -> impl Future<Output = Event<u32>> {
-        async move {
-            tokio::time::sleep(pause).await;
-            Event::Apply(number)
-        }
+    async fn after(pause: Duration, number: u32) -> Event<u32> {
+        tokio::time::sleep(pause).await;
+        Event::Apply(number)
     }
 
     #[tokio::test(start_paused = true)]

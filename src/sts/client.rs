@@ -1,19 +1,17 @@
 //! The one thing that talks to STS.
 
 use std::{
-    net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use http::HeaderValue;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use ::http::HeaderValue;
 
 use super::{
     ConnectTo,
     error::{NoVerdict, StsError, classify},
-    trust::{self, TrustError},
+    http::{self, HttpFailure},
+    trust::TrustError,
     xml::{self, CallerIdentity},
 };
 use crate::{
@@ -58,7 +56,7 @@ pub enum ClientError {
     #[error(transparent)]
     Trust(#[from] TrustError),
     /// The HTTP client refused its settings, a proxy variable among them.
-    #[error("the HTTP client for STS cannot be set up (is HTTPS_PROXY a URL?): {0}")]
+    #[error("the HTTP client cannot be set up (is HTTPS_PROXY a URL?): {0}")]
     Http(#[source] reqwest::Error),
 }
 
@@ -80,26 +78,8 @@ impl Client {
         cluster_id: &ClusterId,
         metrics: Metrics,
     ) -> Result<Self, ClientError> {
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(trust::client_config(options.ca_bundle.as_deref())?)
-            .https_only(true)
-            .http1_only()
-            // Whoever redirects is not STS.
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(options.connect_timeout)
-            .timeout(options.total_timeout)
-            // Every parallel call keeps its connection: Go's two idle ones a host are what makes the
-            // authenticator of today open a new one for nine calls out of ten.
-            .pool_max_idle_per_host(512)
-            .pool_idle_timeout(Duration::from_secs(55))
-            .tcp_nodelay(true)
-            .user_agent(concat!("arngate/", env!("CARGO_PKG_VERSION")));
-        if let Some(connect_to) = &options.connect_to {
-            builder = builder.no_proxy().dns_resolver(Arc::new(FixedAddress(connect_to.clone())));
-        }
         Ok(Self {
-            http: builder.build().map_err(ClientError::Http)?,
+            http: http::builder(options)?.https_only(true).build().map_err(ClientError::Http)?,
             cluster_id: cluster_id.header_value(),
             metrics,
         })
@@ -131,10 +111,10 @@ impl Client {
             .header(CLUSTER_ID_HEADER, self.cluster_id.clone())
             .send()
             .await
-            .map_err(|error| no_verdict(&error))?;
+            .map_err(|error| HttpFailure::of(&error))?;
         let status = response.status().as_u16();
         self.metrics.sts_response(request.endpoint().region_label(), status);
-        let body = read(response).await;
+        let body = http::read(response, MAX_BODY).await.map_err(NoVerdict::from);
         if status == 200 {
             return Ok(xml::caller_identity(&body?).map_err(NoVerdict::Unreadable)?);
         }
@@ -151,41 +131,5 @@ impl Client {
             }
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-/// Reads a body up to [`MAX_BODY`].
-async fn read(mut response: reqwest::Response) -> Result<String, NoVerdict> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| no_verdict(&error))? {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(NoVerdict::Oversized);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    String::from_utf8(body).map_err(|_| NoVerdict::Encoding)
-}
-
-/// Reduces the HTTP client's error, whose text holds the URL, to its kind.
-fn no_verdict(error: &reqwest::Error) -> NoVerdict {
-    if error.is_timeout() {
-        NoVerdict::Timeout
-    } else if error.is_connect() {
-        NoVerdict::Connect
-    } else {
-        NoVerdict::Transport
-    }
-}
-
-/// Resolves every name to one address, for `--sts-connect-to`.
-struct FixedAddress(ConnectTo);
-
-impl Resolve for FixedAddress {
-    fn resolve(&self, _name: Name) -> Resolving {
-        let ConnectTo { host, port } = self.0.clone();
-        Box::pin(async move {
-            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
     }
 }

@@ -72,8 +72,7 @@ impl Endpoint {
     /// # Errors
     /// Where `region` cannot be a region's name.
     pub fn regional(region: &str) -> Result<Self, EndpointError> {
-        check_region(region)?;
-        let partition = owner(region).unwrap_or(Partition::Aws);
+        let partition = partition_of(region)?;
         Ok(Self::new(&format!("sts.{region}.{}", suffix(partition)), region))
     }
 
@@ -198,7 +197,7 @@ impl Endpoints {
     }
 }
 
-const fn suffix(partition: Partition) -> &'static str {
+pub(crate) const fn suffix(partition: Partition) -> &'static str {
     match partition {
         Partition::Aws | Partition::AwsUsGov => "amazonaws.com",
         Partition::AwsCn => "amazonaws.com.cn",
@@ -210,13 +209,23 @@ const fn suffix(partition: Partition) -> &'static str {
     }
 }
 
-const fn dual_stack_suffix(partition: Partition) -> Option<&'static str> {
+pub(crate) const fn dual_stack_suffix(partition: Partition) -> Option<&'static str> {
     match partition {
         Partition::Aws | Partition::AwsUsGov => Some("api.aws"),
         Partition::AwsCn => Some("api.amazonwebservices.com.cn"),
         Partition::AwsEusc => Some("api.amazonwebservices.eu"),
         Partition::AwsIso | Partition::AwsIsoB | Partition::AwsIsoE | Partition::AwsIsoF => None,
     }
+}
+
+/// Whose `region` is. One that is not in the table is told by its beginning; anything else is partition aws's,
+/// where new regions appear.
+///
+/// # Errors
+/// Where `region` cannot be a region's name.
+pub(crate) fn partition_of(region: &str) -> Result<Partition, EndpointError> {
+    check_region(region)?;
+    Ok(owner(region).unwrap_or(Partition::Aws))
 }
 
 /// Whose `region` is: by the table, and for a region newer than that by its beginning, which each partition but

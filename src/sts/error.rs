@@ -1,6 +1,6 @@
 //! What STS's refusals and failures mean: a verdict on the token, or none.
 
-use super::xml::XmlError;
+use super::{http::HttpFailure, xml::XmlError};
 
 /// Why STS vouched for nobody.
 ///
@@ -74,9 +74,30 @@ pub enum NoVerdict {
     /// The body is not what STS sends.
     #[error("STS's answer cannot be read: {0}")]
     Unreadable(#[from] XmlError),
+    /// The call was given up before there was an answer: it failed within, or the process is ending.
+    #[error("the call of STS ended without an answer")]
+    Interrupted,
     /// The body is not UTF-8.
     #[error("STS's answer is not UTF-8")]
     Encoding,
+}
+
+impl From<HttpFailure> for NoVerdict {
+    fn from(failure: HttpFailure) -> Self {
+        match failure {
+            HttpFailure::Connect => Self::Connect,
+            HttpFailure::Timeout => Self::Timeout,
+            HttpFailure::Transport => Self::Transport,
+            HttpFailure::Oversized => Self::Oversized,
+            HttpFailure::Encoding => Self::Encoding,
+        }
+    }
+}
+
+impl From<HttpFailure> for StsError {
+    fn from(failure: HttpFailure) -> Self {
+        NoVerdict::from(failure).into()
+    }
 }
 
 /// Tells a verdict from none, for an answer with a status other than 200.

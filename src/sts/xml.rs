@@ -1,32 +1,12 @@
-//! STS's XML, read strictly: what is wanted stands at a known path, once; all else is skipped, and a document
-//! type, an unknown entity or a second value at one path refuses the whole answer.
+//! STS's answers: what is wanted stands at a known path, once.
 //!
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
 
-use quick_xml::{Reader, events::Event};
+pub use crate::xml::XmlError;
+use crate::xml::fields;
 
 /// How deep an answer may nest; STS's own nest three deep.
 const MAX_DEPTH: usize = 8;
-
-/// Why an answer's body was not read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum XmlError {
-    /// Not well-formed, or cut off.
-    #[error("the body is not well-formed XML")]
-    Malformed,
-    /// A document type or an entity that XML does not predefine. STS sends neither.
-    #[error("the body declares or uses entities, which STS never does")]
-    Entity,
-    /// Nested too deep.
-    #[error("the body nests deeper than STS's answers do")]
-    Depth,
-    /// The same field twice.
-    #[error("the body gives one field twice")]
-    Duplicate,
-    /// A field that every answer has is missing.
-    #[error("the body lacks a field that STS always gives")]
-    Missing,
-}
 
 /// STS's answer to GetCallerIdentity, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +34,11 @@ pub struct ErrorBody {
 /// See [`XmlError`].
 pub fn caller_identity(body: &str) -> Result<CallerIdentity, XmlError> {
     const RESULT: &str = "GetCallerIdentityResponse/GetCallerIdentityResult";
-    let [arn, user_id, account] =
-        fields(body, [&format!("{RESULT}/Arn"), &format!("{RESULT}/UserId"), &format!("{RESULT}/Account")])?;
+    let [arn, user_id, account] = fields(
+        body,
+        MAX_DEPTH,
+        [&format!("{RESULT}/Arn"), &format!("{RESULT}/UserId"), &format!("{RESULT}/Account")],
+    )?;
     Ok(CallerIdentity {
         arn: arn.ok_or(XmlError::Missing)?,
         user_id: user_id.ok_or(XmlError::Missing)?,
@@ -68,70 +51,9 @@ pub fn caller_identity(body: &str) -> Result<CallerIdentity, XmlError> {
 /// # Errors
 /// See [`XmlError`].
 pub fn error(body: &str) -> Result<ErrorBody, XmlError> {
-    let [code, message] = fields(body, ["ErrorResponse/Error/Code", "ErrorResponse/Error/Message"])?;
+    let [code, message] =
+        fields(body, MAX_DEPTH, ["ErrorResponse/Error/Code", "ErrorResponse/Error/Message"])?;
     Ok(ErrorBody { code: code.ok_or(XmlError::Missing)?, message: message.unwrap_or_default() })
-}
-
-/// The texts at `paths`, each a list of element names from the root, parted by slashes.
-fn fields<const N: usize>(body: &str, paths: [&str; N]) -> Result<[Option<String>; N], XmlError> {
-    let mut found: [Option<String>; N] = [const { None }; N];
-    let mut reader = Reader::from_str(body);
-    reader.config_mut().expand_empty_elements = true;
-    let mut path = String::new();
-    let mut depth = 0_usize;
-    let mut roots = 0_usize;
-    loop {
-        let text: Option<String> = match reader.read_event().map_err(|_| XmlError::Malformed)? {
-            Event::Start(start) => {
-                if depth == MAX_DEPTH {
-                    return Err(XmlError::Depth);
-                }
-                roots += usize::from(depth == 0);
-                depth += 1;
-                if !path.is_empty() {
-                    path.push('/');
-                }
-                path.push_str(start.local_name().as_ref());
-                if let Some(field) = field(&mut found, &paths, &path)
-                    && field.replace(String::new()).is_some()
-                {
-                    return Err(XmlError::Duplicate);
-                }
-                None
-            }
-            Event::End(_) => {
-                depth = depth.saturating_sub(1);
-                path.truncate(path.rfind('/').unwrap_or(0));
-                None
-            }
-            Event::Text(text) => Some(text.xml10_content().into_owned()),
-            Event::CData(text) => Some(text.xml10_content().into_owned()),
-            Event::GeneralRef(reference) => Some(resolve(&reference)?),
-            Event::DocType(_) => return Err(XmlError::Entity),
-            // `expand_empty_elements` turns Empty into Start and End.
-            Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => None,
-            Event::Eof if depth == 0 && roots == 1 => return Ok(found),
-            Event::Eof => return Err(XmlError::Malformed),
-        };
-        if let (Some(text), Some(field)) = (text, field(&mut found, &paths, &path)) {
-            field.get_or_insert_default().push_str(&text);
-        }
-    }
-}
-
-/// What has been found at `path`, where that is one of `paths`.
-fn field<'a>(found: &'a mut [Option<String>], paths: &[&str], path: &str) -> Option<&'a mut Option<String>> {
-    found.iter_mut().zip(paths).find(|(_, wanted)| **wanted == path).map(|(field, _)| field)
-}
-
-/// A character reference or one of XML's five predefined entities.
-fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Result<String, XmlError> {
-    if let Some(character) = reference.resolve_char_ref().map_err(|_| XmlError::Malformed)? {
-        return Ok(character.to_string());
-    }
-    quick_xml::escape::resolve_predefined_entity(&reference.xml10_content())
-        .map(str::to_owned)
-        .ok_or(XmlError::Entity)
 }
 
 #[cfg(test)]

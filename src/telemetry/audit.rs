@@ -2,8 +2,9 @@ use std::{net::SocketAddr, time::Duration};
 
 use crate::{
     authenticator::Decision,
-    identity::{Identity, Principal},
+    identity::Principal,
     outcome::{Outcome, User},
+    sts::Source,
     token::PresignedRequest,
 };
 
@@ -20,7 +21,7 @@ pub struct Review {
 
 /// Writes the audit record of one decision.
 pub fn record(review: Review, decision: &Decision) {
-    let Decision { outcome, request, identity, mapped, scrubbed } = decision;
+    let Decision { outcome, request, source, identity, mapped, scrubbed } = decision;
     let granted = matches!(outcome, Outcome::Authenticated(_));
     let account = identity.as_ref().map(|identity| identity.principal().account());
     // A scrubbed account's username is the mapping's own, and may be told, unless it holds the account (as the
@@ -28,7 +29,7 @@ pub fn record(review: Review, decision: &Decision) {
     let tells =
         |user: &&User| !scrubbed || account.is_none_or(|account| !user.username.contains(account.as_str()));
     let user = if let Outcome::Authenticated(user) = outcome { Some(user).filter(tells) } else { None };
-    let principal = identity.as_ref().filter(|_| !scrubbed).map(Identity::principal);
+    let principal = identity.as_ref().filter(|_| !scrubbed).map(|identity| identity.principal());
     tracing::info!(
         target: "arngate::audit",
         review = review.id,
@@ -45,6 +46,7 @@ pub fn record(review: Review, decision: &Decision) {
         backend = mapped.as_ref().map(|mapped| tracing::field::display(mapped.backend)),
         entry = mapped.as_ref().map(|mapped| tracing::field::display(&mapped.origin)),
         sts_host = request.as_ref().map(|request| request.endpoint().host()),
+        sts_cache = source.map(Source::label),
         duration_ms = review.duration.as_secs_f64() * 1000.0,
         "token review"
     );

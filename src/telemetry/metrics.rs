@@ -1,3 +1,5 @@
+mod ec2;
+
 use std::{
     sync::{
         Arc,
@@ -7,11 +9,14 @@ use std::{
 };
 
 use jiff::Timestamp;
+
+use self::ec2::Ec2Metrics;
 use prometheus::{
     CounterVec, Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
 
+use super::VerifierMetrics;
 use crate::{
     mapping::{BackendMode, Snapshot},
     outcome::Outcome,
@@ -35,6 +40,7 @@ pub struct Metrics {
     watch_failures: IntCounter,
     crd_watch_failures: IntCounter,
     crd_status_writes: IntCounterVec,
+    ec2: Ec2Metrics,
     dynamic_file_failures: IntCounter,
     dynamic_latency: HistogramVec,
     dynamic_file_enabled: IntGauge,
@@ -54,6 +60,7 @@ pub struct Metrics {
     snapshot_write_failures: IntCounter,
     event_failures: IntCounter,
     admission_reviews: IntCounterVec,
+    verifier: VerifierMetrics,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -83,7 +90,7 @@ impl StatusWrite {
     }
 }
 
-const NAMESPACE: &str = "aws_iam_authenticator";
+pub(super) const NAMESPACE: &str = "aws_iam_authenticator";
 
 impl Metrics {
     /// New figures, all zero.
@@ -153,15 +160,11 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
-        let build = CounterVec::new(
-            opts("build_info", "1, with the program's name and version."),
-            &["program", "version"],
-        )?;
-        registry.register(Box::new(build.clone()))?;
-        build.with_label_values(&["arngate", env!("CARGO_PKG_VERSION")]).inc();
+        registry.register(Box::new(build_info()?))?;
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
+            verifier: VerifierMetrics::register(&registry)?,
             latency: histograms(
                 "authenticate_latency_seconds",
                 "Time to answer a TokenReview.",
@@ -188,6 +191,7 @@ impl Metrics {
                 &["StsRegion"],
             )?,
             sts_latency: histograms("sts_latency_seconds", "Time that STS calls took.", &["StsRegion"])?,
+            ec2: Ec2Metrics::register(&registry)?,
             backend_loaded: gauges(
                 "backend_loaded",
                 "1 once the backend has loaded its mappings, 0 before.",
@@ -294,6 +298,11 @@ impl Metrics {
             }
             _ => {}
         }
+    }
+
+    /// What the verifier counts into.
+    pub(crate) const fn verifier(&self) -> &VerifierMetrics {
+        &self.verifier
     }
 
     /// Counts a failed list or watch of aws-auth.
@@ -421,6 +430,13 @@ impl Metrics {
     }
 }
 
+fn build_info() -> Result<CounterVec, prometheus::Error> {
+    let opts = Opts::new("build_info", "1, with the program's name and version.").namespace(NAMESPACE);
+    let build = CounterVec::new(opts, &["program", "version"])?;
+    build.with_label_values(&["arngate", env!("CARGO_PKG_VERSION")]).inc();
+    Ok(build)
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -430,6 +446,7 @@ impl Default for Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ec2::{Failure, Lookup};
 
     /// The library panics where a figure is given more or fewer labels than it was made with.
     #[test]
@@ -439,6 +456,9 @@ mod tests {
         metrics.dynamic_latency("DynamicFile", Duration::ZERO);
         metrics.crd_watch_failure();
         metrics.crd_status_write(StatusWrite::Written);
+        metrics.ec2_failure(Failure::ServerError(503));
+        metrics.ec2_lookup(Lookup::KnownUnknown);
+        metrics.ec2_names(7);
         metrics.backend_waiting(BackendMode::EksConfigMap);
         metrics.backend_loaded(BackendMode::EksConfigMap, 3, 2, 1);
         metrics.snapshot_in_force(BackendMode::EksConfigMap, &Snapshot::empty(), Timestamp::UNIX_EPOCH);
@@ -452,6 +472,9 @@ mod tests {
             r#"aws_iam_authenticator_dynamic_e2e_latency_seconds_count{type="DynamicFile"} 1"#,
             "aws_iam_authenticator_crd_watch_failures_total 1",
             r#"aws_iam_authenticator_crd_status_writes_total{result="written"} 1"#,
+            r#"aws_iam_authenticator_ec2_describe_instances_failures_total{reason="ec2_server_error"} 1"#,
+            r#"aws_iam_authenticator_ec2_name_lookups_total{result="known_unknown"} 1"#,
+            "aws_iam_authenticator_ec2_names 7",
             r#"aws_iam_authenticator_backend_loaded{backend="EKSConfigMap"} 1"#,
             r#"aws_iam_authenticator_mappings{backend="EKSConfigMap"} 3"#,
             r#"aws_iam_authenticator_mapping_diagnostics{backend="EKSConfigMap",severity="error"} 2"#,
@@ -473,6 +496,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.decision(&Outcome::Denied(crate::outcome::Denial::NotMapped), Duration::from_millis(3));
         metrics.sts_response("us-east-1", 403);
+        metrics.ec2_call();
         metrics.sts_call::<()>("us-east-1", Duration::ZERO, &Err(NoVerdict::Throttled.into()));
         metrics.sts_call::<()>("us-east-1", Duration::ZERO, &Err(NoVerdict::Connect.into()));
         let text = String::from_utf8(metrics.render(Timestamp::UNIX_EPOCH).unwrap().0).unwrap();
@@ -482,6 +506,7 @@ mod tests {
             r#"aws_iam_authenticator_sts_throttling_total{StsRegion="us-east-1"} 1"#,
             r#"aws_iam_authenticator_sts_connection_failures_total{StsRegion="us-east-1"} 1"#,
             "aws_iam_authenticator_configmap_watch_failures_total 0",
+            "aws_iam_authenticator_ec2_describe_instances_calls_total 1",
             r#"aws_iam_authenticator_decisions_total{outcome="denied",reason="not_mapped"} 1"#,
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");

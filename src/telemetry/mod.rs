@@ -6,7 +6,9 @@
 mod audit;
 mod logs;
 mod metrics;
+mod verifier;
 
 pub use audit::{Review, record};
 pub use logs::{LogFormat, Verbosity, init};
 pub use metrics::{Metrics, StatusWrite};
+pub(crate) use verifier::VerifierMetrics;

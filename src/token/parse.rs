@@ -39,6 +39,16 @@ impl PresignedRequest {
         format!("https://{}/?{}", self.endpoint.host(), self.query)
     }
 
+    /// The URL's query. It is as secret as the URL.
+    pub(crate) fn query(&self) -> &str {
+        &self.query
+    }
+
+    /// The security token of temporary credentials, still encoded. It is a secret.
+    pub(crate) fn security_token(&self) -> Option<&str> {
+        self.query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Security-Token="))
+    }
+
     /// The key that signed it, as it says itself.
     #[must_use]
     pub fn access_key_id(&self) -> &str {

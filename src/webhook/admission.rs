@@ -175,7 +175,7 @@ impl Admission {
         let unanswered = |code, text: String| (answer::failure(code, text), Verdict::Unanswered);
         let Ok(_turn) = self.turns.try_acquire() else {
             let text = "too many edits are being looked at; try again";
-            return (answer::try_again(StatusCode::SERVICE_UNAVAILABLE, text), Verdict::Unanswered);
+            return (answer::try_again(StatusCode::SERVICE_UNAVAILABLE, text, 1), Verdict::Unanswered);
         };
         let body = match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),

@@ -8,7 +8,7 @@
 //! | authenticated | 200 | remembers it (2 minutes by default) |
 //! | denied, final | 200 without `status.error` | remembers it |
 //! | denied, may change soon | 200 with `status.error` | logs it, does not remember it |
-//! | STS throttles | 429 with `Retry-After` | tries again |
+//! | STS throttles, or too much is asked of it | 429 with `Retry-After` | tries again |
 //! | no verdict otherwise | 503 with `Retry-After` | tries again |
 
 use bytes::Bytes;
@@ -25,14 +25,11 @@ use super::{
 };
 use crate::{
     outcome::{Outcome, Unavailability, User},
-    sts::NoVerdict,
+    sts::{NoVerdict, Shed, ShedReason},
 };
 
 /// Every answer's body is made whole before it is sent.
 pub type Answer = Response<Full<Bytes>>;
-
-/// How long kube-apiserver should wait before it asks again, in seconds.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// Answers a TokenReview asked in `version`. `audiences` are those that were asked for and are served here.
 #[must_use]
@@ -47,10 +44,16 @@ pub fn review(version: ApiVersion, audiences: Vec<String>, outcome: &Outcome) ->
         },
         Outcome::Unavailable(unavailability) => {
             let code = match unavailability {
-                Unavailability::Sts(NoVerdict::Throttled) => StatusCode::TOO_MANY_REQUESTS,
-                Unavailability::Sts(_) | Unavailability::NotLoaded(_) => StatusCode::SERVICE_UNAVAILABLE,
+                Unavailability::Sts(NoVerdict::Throttled)
+                | Unavailability::Shed(Shed {
+                    reason: ShedReason::Overload | ShedReason::AccessKey, ..
+                }) => StatusCode::TOO_MANY_REQUESTS,
+                Unavailability::Sts(_)
+                | Unavailability::Shed(_)
+                | Unavailability::Ec2(_)
+                | Unavailability::NotLoaded(_) => StatusCode::SERVICE_UNAVAILABLE,
             };
-            return try_again(code, unavailability.to_string());
+            return try_again(code, unavailability.to_string(), unavailability.retry_after());
         }
     };
     let review =
@@ -64,11 +67,11 @@ pub fn failure(code: StatusCode, message: impl Into<String>) -> Answer {
     json(code, &status::Status::failure(code, message))
 }
 
-/// Answers what there is no verdict on now, so that the client asks again.
+/// Answers what there is no verdict on now, so that the client asks again, after `seconds`.
 #[must_use]
-pub fn try_again(code: StatusCode, message: impl Into<String>) -> Answer {
+pub fn try_again(code: StatusCode, message: impl Into<String>, seconds: u64) -> Answer {
     let mut answer = failure(code, message);
-    answer.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    answer.headers_mut().insert(RETRY_AFTER, seconds.into());
     answer
 }
 
@@ -171,14 +174,19 @@ mod tests {
 
     #[test]
     fn no_verdict_asks_to_come_again() {
-        for (unavailability, code, reason) in [
-            (Unavailability::Sts(NoVerdict::Throttled), 429, "TooManyRequests"),
-            (Unavailability::Sts(NoVerdict::Timeout), 503, "ServiceUnavailable"),
-            (Unavailability::NotLoaded(BackendMode::EksConfigMap), 503, "ServiceUnavailable"),
+        let shed = |reason| Unavailability::Shed(Shed { reason, retry_after: 4 });
+        for (unavailability, code, reason, retry_after) in [
+            (Unavailability::Sts(NoVerdict::Throttled), 429, "TooManyRequests", "1"),
+            (Unavailability::Sts(NoVerdict::Timeout), 503, "ServiceUnavailable", "1"),
+            (Unavailability::Ec2(crate::ec2::Failure::Throttled), 503, "ServiceUnavailable", "1"),
+            (Unavailability::NotLoaded(BackendMode::EksConfigMap), 503, "ServiceUnavailable", "1"),
+            (shed(ShedReason::Overload), 429, "TooManyRequests", "4"),
+            (shed(ShedReason::AccessKey), 429, "TooManyRequests", "4"),
+            (shed(ShedReason::CircuitOpen), 503, "ServiceUnavailable", "4"),
         ] {
             let answer = review(ApiVersion::V1, vec![], &Outcome::Unavailable(unavailability));
             assert_eq!(answer.status().as_u16(), code);
-            assert_eq!(answer.headers()[RETRY_AFTER], "1");
+            assert_eq!(answer.headers()[RETRY_AFTER], retry_after);
             let body = body(answer);
             assert_eq!(
                 (&body["kind"], &body["reason"], &body["code"]),

@@ -1,6 +1,6 @@
 //! Reading a request's body within bounds: of one body, and of all bodies together.
 //!
-//! A TokenReview has a few thousand bytes. Its first [`SMALL`] bytes come out of a budget of their own, so that
+//! A TokenReview has a few thousand bytes. Its first `SMALL` bytes come out of a budget of their own, so that
 //! whoever fills the one for longer bodies keeps no real review out.
 
 use std::time::Duration;
@@ -68,7 +68,9 @@ impl BodyError {
     pub fn answer(self) -> Answer {
         let code = match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Overloaded => return answer::try_again(StatusCode::SERVICE_UNAVAILABLE, self.to_string()),
+            Self::Overloaded => {
+                return answer::try_again(StatusCode::SERVICE_UNAVAILABLE, self.to_string(), 1);
+            }
             Self::Broken => StatusCode::BAD_REQUEST,
             Self::Late => StatusCode::REQUEST_TIMEOUT,
         };

@@ -259,10 +259,14 @@ fn merge(mut own: Vec<(Node, Node)>, merges: Vec<Node>) -> Vec<(Node, Node)> {
     own
 }
 
-/// Where a list or mapping ends, by the span of its end: that of its bracket, or an empty one that the parser places
-/// at what comes next.
+/// Where a list or mapping ends: behind its bracket, or with the last thing in it, where the parser places an empty
+/// end at what comes next. What the parser calls the end of a bracket is behind the comment that follows it.
 fn end_of_collection(span: Span, last: Option<&Node>) -> Option<Position> {
-    if span.is_empty() { last.map(|last| last.end) } else { Some(position(span.end)) }
+    if span.is_empty() {
+        return last.map(|last| last.end);
+    }
+    let bracket = position(span.start);
+    Some(Position { column: bracket.column + 1, ..bracket })
 }
 
 fn position(marker: Marker) -> Position {
@@ -296,8 +300,7 @@ mod tests {
 
     #[test]
     fn every_value_has_an_end() {
-        let text =
-            "- a: b  # c\n  d:\n  - 'é'\n  - \"f\"\n# g\n- [h, {i: j}]\n- k:\n# l\n- *m\n- |\n  n\n\n- o\n";
+        let text = "- a: b  # c\n  d:\n  - 'é'\n  - \"f\"\n# g\n- [h, {i: j}] # k\n- k:\n# l\n- *m\n- |\n  n\n\n- o\n";
         let text = text.replace("- a", "- &m a");
         let Value::Sequence(items) = read(&text).unwrap().unwrap().value else { panic!("no list") };
         let ends: Vec<_> = items.iter().map(|item| (item.end.line, item.end.column)).collect();

@@ -64,7 +64,9 @@ async fn the_credential_cache_of_one_is_the_others() {
     let (emulator, principals) = support::emulator().await;
     let bob = principals.user(ACCOUNT, "bob");
     let codes = HashSet::from(["111111", "222222", "333333", "444444"].map(str::to_owned));
-    emulator.trust().set(ROLE, TrustPolicy { external_id: None, mfa: Some((DEVICE.to_owned(), codes)) });
+    emulator
+        .trust()
+        .set(ROLE, TrustPolicy { mfa: Some((DEVICE.to_owned(), codes)), ..TrustPolicy::default() });
     let go = Assets::locate().unwrap().go_authenticator();
     let rust = Path::new(env!("CARGO_BIN_EXE_arngate"));
     let verify = Verify::new(&emulator);

@@ -365,3 +365,32 @@ async fn the_kind_takes_the_place_of_todays_and_objects_stay_as_they_are() {
         assert_eq!(labelled.lines().count(), 3, "{labelled}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_objects_than_a_page_of_the_list_are_all_in_force_at_once() {
+    const COUNT: usize = 1100;
+    let (emulator, principals) = support::emulator().await;
+    let plane = ControlPlane::builder().start().await.unwrap();
+    install_the_kind(&plane).await;
+    let items: Vec<Value> = (0..COUNT)
+        .map(|number| {
+            mapping(&format!("user-{number}"), &arn(&format!("user/u{number}")), &format!("u{number}"))
+        })
+        .collect();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    let admin = plane.admin_kubeconfig().to_owned();
+    let created = plane.kubectl_with_input(&admin, &["create", "-f", "-"], &list.to_string()).await.unwrap();
+    assert!(created.success(), "{}", created.stderr);
+
+    let server =
+        Setup::new(&emulator, "  backendMode: [CRD]\n").arg("--kubeconfig", admin.to_str().unwrap()).start();
+    server.wait_until_ready().await;
+    for number in [0, COUNT / 2, COUNT - 1] {
+        let name = format!("u{number}");
+        let user = principals.user(ACCOUNT, &name);
+        assert_eq!(server.review(&token(&user)).await.user()["username"], name.as_str());
+    }
+    let lines = server.log_lines();
+    let first = lines.iter().find(|line| line["message"] == "IAMIdentityMappings loaded").unwrap();
+    assert_eq!(first["mappings"], COUNT, "never a part of them");
+}

@@ -46,6 +46,8 @@ impl Theirs {
             .env_clear()
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_REGION", "us-east-1")
+            // By which it asks EC2.
+            .envs(emulator.principals().role(support::ACCOUNT, "Authenticator", "theirs").env())
             .env("HTTPS_PROXY", format!("http://{}", emulator.proxy_address()))
             .env("SSL_CERT_FILE", ca)
             .stdout(Stdio::null())

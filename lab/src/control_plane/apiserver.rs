@@ -57,6 +57,8 @@ fn arguments(options: &Options<'_>) -> Vec<String> {
         "--authorization-mode=Node,RBAC".to_owned(),
         // Whoever is not authenticated shall see that, not be somebody else.
         "--anonymous-auth=false".to_owned(),
+        // What keeps a kubelet to its own node, as kubeadm has it.
+        "--enable-admission-plugins=NodeRestriction".to_owned(),
         // No controller creates the service accounts that it asks for.
         "--disable-admission-plugins=ServiceAccount".to_owned(),
         // Otherwise it waits a minute for open watches to end by themselves.

@@ -8,23 +8,23 @@ use super::query::{Parameters, encode};
 
 /// A request as it came in.
 #[derive(Debug)]
-pub(super) struct Received<'a> {
-    pub(super) method: &'a str,
+pub(crate) struct Received<'a> {
+    pub(crate) method: &'a str,
     /// Percent-encoded, as it came.
-    pub(super) path: &'a str,
-    pub(super) query: &'a Parameters,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) body: &'a [u8],
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a Parameters,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a [u8],
 }
 
 impl Received<'_> {
     /// A header's only or first value.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// The access key that it says it is signed with.
-    pub(super) fn access_key_id(&self) -> Option<&str> {
+    pub(crate) fn access_key_id(&self) -> Option<&str> {
         let credential = self.query.get("X-Amz-Credential").or_else(|| {
             let authorization = self.header("authorization")?;
             authorization.split_once("Credential=").map(|(_, credential)| credential)
@@ -35,7 +35,7 @@ impl Received<'_> {
     /// The canonical request, signed with the headers `signed`, names in lower case and in order.
     ///
     /// `None` if one of them did not come.
-    pub(super) fn canonical(&self, signed: &[&str]) -> Option<String> {
+    pub(crate) fn canonical(&self, signed: &[&str]) -> Option<String> {
         let mut text = String::with_capacity(2048);
         text.push_str(self.method);
         text.push('\n');
@@ -83,6 +83,6 @@ impl Received<'_> {
 }
 
 /// SHA-256 in lower-case hex.
-pub(super) fn hash(bytes: &[u8]) -> String {
+pub(crate) fn hash(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }

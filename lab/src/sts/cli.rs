@@ -9,7 +9,7 @@ use super::{Emulator, Fault, Principals, files::write_private};
 /// How many principals there are if nobody says.
 const PRINCIPALS: usize = 4;
 
-/// Run an STS emulator that checks signatures, and a proxy that leads STS's host names to it
+/// Run an emulator of STS and EC2 that checks signatures, and a proxy that leads their host names to it
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Where to listen for TLS
@@ -32,6 +32,10 @@ pub struct Args {
     /// Make up so many principals, roles' sessions and users [default: 4]
     #[arg(long, value_name = "N")]
     generate: Option<usize>,
+
+    /// An EC2 instance that there is, and its private DNS name; may be given again
+    #[arg(long, value_name = "ID=NAME", value_parser = instance)]
+    instance: Vec<(String, String)>,
 
     /// A directory for ca.pem, principals.json and env.sh; without it, they are gone when this ends
     #[arg(long, value_name = "DIR")]
@@ -77,7 +81,16 @@ async fn start(args: Args) -> anyhow::Result<Emulator> {
     if let Some(dir) = args.dir {
         builder = builder.directory(dir);
     }
-    Ok(builder.start().await?)
+    let emulator = builder.start().await?;
+    for (id, private_dns_name) in &args.instance {
+        emulator.instances().add(id, private_dns_name);
+    }
+    Ok(emulator)
+}
+
+fn instance(text: &str) -> Result<(String, String), &'static str> {
+    let (id, name) = text.split_once('=').ok_or("want ID=NAME")?;
+    Ok((id.to_owned(), name.to_owned()))
 }
 
 /// Writes the files beside ca.pem, and says how to use them.
@@ -87,8 +100,11 @@ fn explain(emulator: &Emulator) -> anyhow::Result<()> {
     let script = emulator.ca_file().with_file_name("env.sh");
     write_private(&script, &env_script(emulator))?;
 
-    println!("STS is emulated at {}, for arngate's --sts-connect-to.", emulator.address());
-    println!("STS's host names lead to it through the proxy http://{}.", emulator.proxy_address());
+    println!(
+        "STS and EC2 are emulated at {}, for arngate's --sts-connect-to and --ec2-connect-to.",
+        emulator.address()
+    );
+    println!("Their host names lead to it through the proxy http://{}.", emulator.proxy_address());
     println!("Principals and their keys: {}", table.display());
     for principal in emulator.principals().all().iter().take(4) {
         println!("  {}  {}", principal.credentials.access_key_id, principal.arn);

@@ -12,14 +12,16 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Ca, Clock, Error, Fault, Faults, Principals, Record, TrustPolicies,
+    access::Access,
     answer::RequestIds,
     files::{Directory, write_private},
     log::StsLog,
     proxy,
     resolver::Resolver,
     server::{self, Server},
-    service::Service,
+    service::Sts,
 };
+use crate::ec2::{Ec2, Instances};
 
 /// What an emulator is made with.
 #[derive(Debug)]
@@ -88,12 +90,10 @@ impl EmulatorBuilder {
 
         let (listener, address) = listen(self.listen).await?;
         let (proxy_listener, proxy_address) = listen(self.proxy).await?;
+        let access = Access { principals: self.principals, clock: self.clock };
         let server = Arc::new(Server {
-            service: Service {
-                principals: self.principals,
-                clock: self.clock,
-                trust: TrustPolicies::default(),
-            },
+            sts: Sts { access: access.clone(), trust: TrustPolicies::default() },
+            ec2: Ec2 { access, instances: Instances::new() },
             faults: Faults::default(),
             log: StsLog::default(),
             request_ids: RequestIds::default(),
@@ -178,22 +178,28 @@ impl Emulator {
     /// The access keys that it knows; changes count from the next request on.
     #[must_use]
     pub fn principals(&self) -> &Principals {
-        &self.server.service.principals
+        &self.server.sts.access.principals
     }
 
-    /// The trust policies of roles; changes count from the next request on.
+    /// The conditions by which roles may be assumed; changes count from the next request on.
     #[must_use]
     pub fn trust(&self) -> &TrustPolicies {
-        &self.server.service.trust
+        &self.server.sts.trust
+    }
+
+    /// The EC2 instances that it knows, and EC2's faults; changes count from the next request on.
+    #[must_use]
+    pub fn instances(&self) -> &Instances {
+        &self.server.ec2.instances
     }
 
     /// What it takes the time from.
     #[must_use]
     pub fn clock(&self) -> &Clock {
-        &self.server.service.clock
+        &self.server.sts.access.clock
     }
 
-    /// The fault that it has; changes count from the next request on.
+    /// The fault that STS has; changes count from the next request on.
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.server.faults

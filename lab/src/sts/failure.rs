@@ -1,28 +1,29 @@
 use http::StatusCode;
 
-/// An error as STS answers it.
+/// An error as STS answers it, or another service in its own form.
 ///
 /// Codes and statuses: <https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html>; the messages
 /// are those that STS gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub(super) status: StatusCode,
-    pub(super) code: &'static str,
-    pub(super) message: String,
+pub(crate) struct Failure {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
 }
 
 impl Failure {
-    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    /// An error in a service's own words.
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into() }
     }
 
     /// `SignatureDoesNotMatch`, which STS also answers where the scope or the time is wrong.
-    pub(super) fn signature(message: impl Into<String>) -> Self {
+    pub(crate) fn signature(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", message)
     }
 
     /// The signature is well-formed and not the one that the key makes.
-    pub(super) fn wrong_signature() -> Self {
+    pub(crate) fn wrong_signature() -> Self {
         Self::signature(
             "The request signature we calculated does not match the signature you provided. Check your AWS \
              Secret Access Key and signing method. Consult the service documentation for details.",
@@ -30,7 +31,7 @@ impl Failure {
     }
 
     /// The access key is unknown or inactive, or its session token is another.
-    pub(super) fn invalid_client_token() -> Self {
+    pub(crate) fn invalid_client_token() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
             "InvalidClientTokenId",
@@ -39,7 +40,7 @@ impl Failure {
     }
 
     /// The session is over.
-    pub(super) fn expired_token() -> Self {
+    pub(crate) fn expired_token() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
             "ExpiredToken",
@@ -48,7 +49,7 @@ impl Failure {
     }
 
     /// The request is not signed at all.
-    pub(super) fn missing_token() -> Self {
+    pub(crate) fn missing_token() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
             "MissingAuthenticationToken",
@@ -57,46 +58,46 @@ impl Failure {
     }
 
     /// The request is signed in a form that can't be checked.
-    pub(super) fn incomplete_signature(message: impl Into<String>) -> Self {
+    pub(crate) fn incomplete_signature(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "IncompleteSignature", message)
     }
 
     /// The action or its version is none that is emulated.
-    pub(super) fn invalid_action(action: &str, version: Option<&str>) -> Self {
+    pub(crate) fn invalid_action(action: &str, version: Option<&str>) -> Self {
         let version = version.unwrap_or("NO_VERSION_SPECIFIED");
         let message = format!("Could not find operation {action} for version {version}");
         Self::new(StatusCode::BAD_REQUEST, "InvalidAction", message)
     }
 
     /// No action at all.
-    pub(super) fn missing_action() -> Self {
+    pub(crate) fn missing_action() -> Self {
         let message = "The request is missing an action or a required parameter.";
         Self::new(StatusCode::BAD_REQUEST, "MissingAction", message)
     }
 
     /// The caller may not do that.
-    pub(super) fn access_denied(message: impl Into<String>) -> Self {
+    pub(crate) fn access_denied(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "AccessDenied", message)
     }
 
     /// A parameter's value is none that the action takes.
-    pub(super) fn validation(message: impl Into<String>) -> Self {
+    pub(crate) fn validation(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "ValidationError", message)
     }
 
     /// The query has a malformed percent sequence or is not UTF-8.
-    pub(super) fn malformed_query() -> Self {
+    pub(crate) fn malformed_query() -> Self {
         let message = "The query string contains a syntax error.";
         Self::new(StatusCode::NOT_FOUND, "MalformedQueryString", message)
     }
 
     /// Too many requests, which STS answers with HTTP 400.
-    pub(super) fn throttling() -> Self {
+    pub(crate) fn throttling() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "Throttling", "Rate exceeded")
     }
 
     /// STS's own error.
-    pub(super) fn service(status: StatusCode) -> Self {
+    pub(crate) fn service(status: StatusCode) -> Self {
         let (code, message) = match status {
             StatusCode::SERVICE_UNAVAILABLE => {
                 ("ServiceUnavailable", "The request has failed due to a temporary failure of the server.")
@@ -110,7 +111,7 @@ impl Failure {
     }
 
     /// Whose fault it is, in STS's words.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         if self.status.is_server_error() { "Receiver" } else { "Sender" }
     }
 }

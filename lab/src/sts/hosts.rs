@@ -1,12 +1,32 @@
-//! STS's host names.
+//! STS's and EC2's host names.
 //!
 //! Regions are told by the patterns that each partition's regions follow, not by a table: an emulator shall
 //! not have to know of a new region before the program that it is there to test.
 use arngate::identity::Partition;
 
-/// An STS endpoint, as its host name tells it.
+/// A service that is emulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// The Security Token Service.
+    Sts,
+    /// EC2, as far as it describes instances.
+    Ec2,
+}
+
+impl Service {
+    /// The name that host names and signatures have for it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Sts => "sts",
+            Self::Ec2 => "ec2",
+        }
+    }
+}
+
+/// An endpoint, as its host name tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Endpoint<'a> {
+    pub(super) service: Service,
     pub(super) partition: Partition,
     pub(super) region: &'a str,
 }
@@ -31,18 +51,24 @@ const RULES: [(Partition, &str, Option<&str>, &[&str]); 8] = [
 ];
 
 impl<'a> Endpoint<'a> {
-    /// The endpoint that `host` names, a name in lower case without a port; `None` if it is not one of STS.
+    /// The endpoint that `host` names, a name in lower case without a port; `None` if it is nobody's
+    /// here.
     pub(super) fn of(host: &'a str) -> Option<Self> {
         // The global endpoint is served by us-east-1.
         if host == "sts.amazonaws.com" {
-            return Some(Self { partition: Partition::Aws, region: "us-east-1" });
+            return Some(Self { service: Service::Sts, partition: Partition::Aws, region: "us-east-1" });
         }
-        let rest = host.strip_prefix("sts.").or_else(|| host.strip_prefix("sts-fips."))?;
+        let (name, rest) = host.split_once('.')?;
+        let service = match name {
+            "sts" | "sts-fips" => Service::Sts,
+            "ec2" | "ec2-fips" => Service::Ec2,
+            _ => return None,
+        };
         let (region, suffix) = rest.split_once('.')?;
         RULES.into_iter().find_map(|(partition, dns, dual_stack, prefixes)| {
             let known = suffix == dns || Some(suffix) == dual_stack;
             let area = prefixes.iter().find_map(|prefix| region.strip_prefix(prefix));
-            (known && area.is_some_and(is_area)).then_some(Self { partition, region })
+            (known && area.is_some_and(is_area)).then_some(Self { service, partition, region })
         })
     }
 }
@@ -77,7 +103,12 @@ mod tests {
             ("sts.us-isof-south-1.csp.hci.ic.gov", Partition::AwsIsoF, "us-isof-south-1"),
             ("sts.eusc-de-east-1.amazonaws.eu", Partition::AwsEusc, "eusc-de-east-1"),
         ] {
-            assert_eq!(Endpoint::of(host), Some(Endpoint { partition, region }), "{host}");
+            let service = Service::Sts;
+            assert_eq!(Endpoint::of(host), Some(Endpoint { service, partition, region }), "{host}");
+            // The global host is STS's alone.
+            let host = host.replacen("sts", "ec2", 1);
+            let ec2 = Endpoint { service: Service::Ec2, partition, region };
+            assert_eq!(Endpoint::of(&host), (host != "ec2.amazonaws.com").then_some(ec2), "{host}");
         }
     }
 
@@ -90,6 +121,7 @@ mod tests {
             "169.254.169.254",
             "amazonaws.com",
             "iam.amazonaws.com",
+            "iam.us-east-1.amazonaws.com",
             "sts.s3.amazonaws.com",
             "sts.us-east-1.amazonaws.com.evil.com",
             "sts.us-east-1.evil.com",

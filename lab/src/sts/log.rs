@@ -17,6 +17,8 @@ pub struct Record {
     pub cluster_id: Option<String>,
     /// The action asked for.
     pub action: Option<String>,
+    /// The instances that it asks about.
+    pub instances: Vec<String>,
     /// The access key that the request says it is signed with.
     pub access_key_id: Option<String>,
     /// `Success`, the error's code, or the fault: `Reset`, `Hang`, `Redirect`, `Body`.
@@ -97,6 +99,7 @@ mod tests {
                 host: "sts.amazonaws.com".to_owned(),
                 cluster_id: None,
                 action: None,
+                instances: Vec::new(),
                 access_key_id: Some(format!("AKIA{}", number % 10)),
                 outcome: if number % 2 == 0 { "Success" } else { "Throttling" },
             };

@@ -1,17 +1,19 @@
 //! An STS emulator that checks `SigV4` for real.
 //!
 //! ```text
-//! program that knows HTTPS_PROXY ──CONNECT──▶ proxy ─┐  STS's host names, port 443; all else: 403
+//! program that knows HTTPS_PROXY ──CONNECT──▶ proxy ─┐  STS's and EC2's host names, port 443; all else: 403
 //! arngate --sts-connect-to ─────────────TLS──────────┴▶ server    a certificate for the name asked for
-//!                                                        │ fault?
+//!                                                        │ whose host? fault?
+//!                                             EC2's ─────┼──▶ crate::ec2
 //!                                                        ▼
-//!                                                     service ▶ sigv4 ▶ canonical    principals, clock
+//!                                                     service ▶ access ▶ sigv4 ▶ canonical    principals, clock
 //!                                                        │
 //!                                                        ▼
 //!                                                     answer      XML or JSON, with STS's own words
 //! ```
 //!
-//! Actions are `GetCallerIdentity` and `AssumeRole`; of trust policies there are external IDs and MFA codes. Signatures come in a presigned
+//! Actions are `GetCallerIdentity` and `AssumeRole`; of trust policies there are external IDs, MFA codes and
+//! conditions on the source. Signatures come in a presigned
 //! query or in the `Authorization` header. A key is known at the endpoints of its own partition alone, the scope
 //! is of the endpoint's region, and the time is the emulator's [`Clock`].
 //!
@@ -27,24 +29,25 @@
 //! # Ok(())
 //! # }
 //! ```
-mod accept;
+pub(crate) mod accept;
+pub(crate) mod access;
 mod answer;
 mod ca;
-mod canonical;
+pub(crate) mod canonical;
 pub mod cli;
 mod clock;
 mod credentials;
 mod emulator;
 mod error;
-mod failure;
+pub(crate) mod failure;
 mod fault;
 mod files;
-mod hosts;
+pub(crate) mod hosts;
 mod log;
 mod principals;
 mod principals_file;
 mod proxy;
-mod query;
+pub(crate) mod query;
 mod resolver;
 mod server;
 mod service;

@@ -19,7 +19,7 @@ const HEAD_WITHIN: Duration = Duration::from_secs(10);
 const HEAD_LIMIT: usize = 16 * 1024;
 const UPGRADE_WITHIN: Duration = Duration::from_secs(10);
 
-/// Serves until `stop`. CONNECT to an STS host's port 443 leads to `emulator`; nothing leads anywhere else.
+/// Serves until `stop`. CONNECT to port 443 of STS's and EC2's hosts leads to `emulator`; nothing leads anywhere else.
 pub(super) async fn serve(listener: TcpListener, emulator: SocketAddr, stop: CancellationToken) {
     let tunnels = stop.clone();
     accept(listener, stop, |stream| connection(stream, emulator, tunnels.clone())).await;
@@ -46,9 +46,9 @@ async fn answer(
     emulator: SocketAddr,
     stop: &CancellationToken,
 ) -> Response<Full<Bytes>> {
-    if !leads_to_sts(&request) {
+    if !leads_to_aws(&request) {
         tracing::info!(method = %request.method(), uri = %request.uri(), "refused by the proxy");
-        let why = "This proxy only does CONNECT to port 443 of STS's host names.\n";
+        let why = "This proxy only does CONNECT to port 443 of STS's and EC2's host names.\n";
         return plain(StatusCode::FORBIDDEN, why);
     }
     let Ok(target) = TcpStream::connect(emulator).await else {
@@ -58,7 +58,7 @@ async fn answer(
     plain(StatusCode::OK, "")
 }
 
-fn leads_to_sts(request: &Request<Incoming>) -> bool {
+fn leads_to_aws(request: &Request<Incoming>) -> bool {
     let host = |authority: &http::uri::Authority| {
         authority.port_u16() == Some(443) && Endpoint::of(&authority.host().to_ascii_lowercase()).is_some()
     };

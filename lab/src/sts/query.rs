@@ -3,18 +3,18 @@ use std::fmt::Write as _;
 
 /// Decoded parameters in the order in which they came.
 #[derive(Debug, Default)]
-pub(super) struct Parameters(Vec<(String, String)>);
+pub(crate) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
     /// Reads a URL's query; `None` if it is malformed.
     ///
     /// `+` is itself there: SigV4 knows a blank only as `%20`.
-    pub(super) fn of_query(text: &str) -> Option<Self> {
+    pub(crate) fn of_query(text: &str) -> Option<Self> {
         Self::parse(text)
     }
 
     /// Reads a form; `None` if it is malformed.
-    pub(super) fn of_form(body: &[u8]) -> Option<Self> {
+    pub(crate) fn of_form(body: &[u8]) -> Option<Self> {
         Self::parse(&std::str::from_utf8(body).ok()?.replace('+', " "))
     }
 
@@ -28,12 +28,12 @@ impl Parameters {
     }
 
     /// The first value of a parameter.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// Whether some parameter occurs more than once, for those whose names begin with `prefix`.
-    pub(super) fn repeats(&self, prefix: &str) -> bool {
+    pub(crate) fn repeats(&self, prefix: &str) -> bool {
         let mut names: Vec<_> =
             self.0.iter().map(|(name, _)| name).filter(|name| name.starts_with(prefix)).collect();
         names.sort_unstable();
@@ -41,7 +41,7 @@ impl Parameters {
     }
 
     /// The canonical query string, `left_out` left out.
-    pub(super) fn canonical(&self, left_out: &str) -> String {
+    pub(crate) fn canonical(&self, left_out: &str) -> String {
         let kept = self.0.iter().filter(|(name, _)| name != left_out);
         let mut encoded: Vec<_> = kept.map(|(name, value)| (encode(name), encode(value))).collect();
         encoded.sort_unstable();
@@ -59,7 +59,7 @@ impl Parameters {
 }
 
 /// Encodes all but RFC 3986's unreserved characters, in upper case.
-pub(super) fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len() + 16);
     for byte in text.bytes() {
         match byte {
@@ -74,7 +74,7 @@ pub(super) fn encode(text: &str) -> String {
 }
 
 /// Decodes percent sequences; `None` if one is malformed or the result is not UTF-8.
-pub(super) fn decode(text: &str) -> Option<String> {
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {

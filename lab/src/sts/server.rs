@@ -1,4 +1,4 @@
-//! The emulator's TLS listener: HTTP/1.1 with keep-alive, as STS speaks it.
+//! The emulator's TLS listener: HTTP/1.1 with keep-alive, as STS and EC2 speak it.
 use std::{error::Error, future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -20,10 +20,12 @@ use super::{
     answer::{Answer, Format, RequestIds, Success},
     canonical::Received,
     failure::Failure,
+    hosts::{Endpoint, Service},
     log::StsLog,
     query::Parameters,
-    service::Service,
+    service::Sts,
 };
+use crate::ec2::{self, Ec2, Instance};
 
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a connection may be idle, and a request's head take.
@@ -34,10 +36,26 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// What all connections of an emulator share.
 #[derive(Debug)]
 pub(super) struct Server {
-    pub(super) service: Service,
+    pub(super) sts: Sts,
+    pub(super) ec2: Ec2,
+    /// STS's; EC2 has its own.
     pub(super) faults: Faults,
     pub(super) log: StsLog,
     pub(super) request_ids: RequestIds,
+}
+
+/// What a service says to a request.
+enum Said {
+    Sts(Result<Success, Failure>),
+    Ec2(Result<Vec<Instance>, Failure>),
+}
+
+/// A request, whole.
+struct Whole<'a> {
+    request: Received<'a>,
+    form: &'a Parameters,
+    /// Neither query nor form can be read.
+    malformed: bool,
 }
 
 /// Ends a connection without an answer.
@@ -86,27 +104,9 @@ impl Server {
         let Ok(Ok(body)) = timeout(BODY_WITHIN, body).await else {
             return Err(Reset);
         };
-        let fault = self.faults.next();
-        let Some(result) = self.result(&head, &body.to_bytes(), &fault) else {
-            return no_answer(fault).await;
-        };
-        let format = Format::of(head.headers.get(header::ACCEPT));
-        let answer = Answer::new(&result, format, self.request_ids.next());
-        let answer = match fault {
-            Fault::Delay(delay) => {
-                sleep(delay).await;
-                answer
-            }
-            Fault::Oversized(by) => answer.oversized(by),
-            _ => answer,
-        };
-        Ok(answer.into_response().map(Full::new))
-    }
-
-    /// What STS says to a request, which is also put on record. `None` if it says nothing, and so does nothing.
-    fn result(&self, head: &Parts, body: &[u8], fault: &Fault) -> Option<Result<Success, Failure>> {
+        let body = body.to_bytes();
         let query = Parameters::of_query(head.uri.query().unwrap_or_default());
-        let form = if is_form(head) { Parameters::of_form(body) } else { Some(Parameters::default()) };
+        let form = if is_form(&head) { Parameters::of_form(&body) } else { Some(Parameters::default()) };
         let malformed = query.is_none() || form.is_none();
         let (query, form) = (query.unwrap_or_default(), form.unwrap_or_default());
         let request = Received {
@@ -114,43 +114,100 @@ impl Server {
             path: head.uri.path(),
             query: &query,
             headers: &head.headers,
-            body,
+            body: &body,
         };
-        let result = match fault {
-            Fault::None | Fault::Delay(_) | Fault::Oversized(_) => {
-                let failure = malformed.then(Failure::malformed_query);
-                Ok(failure.map_or_else(|| self.service.call(&request, &form), Err))
+        let whole = Whole { request, form: &form, malformed };
+        let service = whole.service();
+        let fault = match service {
+            Service::Sts => self.faults.next(),
+            Service::Ec2 => self.ec2.instances.faults().next(),
+        };
+        let Some(said) = self.answer(service, &whole, &fault) else {
+            return no_answer(fault).await;
+        };
+        if let Fault::Delay(delay) = fault {
+            sleep(delay).await;
+        }
+        let oversized = if let Fault::Oversized(by) = fault { by } else { 0 };
+        let id = self.request_ids.next();
+        let response = match said {
+            Said::Sts(result) => {
+                let format = Format::of(head.headers.get(header::ACCEPT));
+                Answer::new(&result, format, id).oversized(oversized).into_response()
             }
-            Fault::Throttle => Ok(Err(Failure::throttling())),
-            Fault::Status(status) => Ok(Err(Failure::service(*status))),
+            Said::Ec2(result) => ec2::Answer::new(&result, &id).oversized(oversized).into_response(),
+        };
+        Ok(response.map(Full::new))
+    }
+
+    /// What a service says to a request, which is also put on record. `None` if it says nothing, and so does
+    /// nothing.
+    fn answer(&self, service: Service, whole: &Whole<'_>, fault: &Fault) -> Option<Said> {
+        let Whole { request, form, malformed } = whole;
+        let failed = |failure| match service {
+            Service::Sts => Said::Sts(Err(failure)),
+            Service::Ec2 => Said::Ec2(Err(failure)),
+        };
+        let said = match fault {
+            Fault::None | Fault::Delay(_) | Fault::Oversized(_) if *malformed => {
+                Ok(failed(Failure::malformed_query()))
+            }
+            Fault::None | Fault::Delay(_) | Fault::Oversized(_) => Ok(match service {
+                Service::Sts => Said::Sts(self.sts.call(request, form)),
+                Service::Ec2 => Said::Ec2(self.ec2.call(request, form)),
+            }),
+            Fault::Throttle => Ok(failed(match service {
+                Service::Sts => Failure::throttling(),
+                Service::Ec2 => ec2::throttling(),
+            })),
+            Fault::Status(status) => Ok(failed(Failure::service(*status))),
             Fault::Redirect(_) => Err("Redirect"),
             Fault::Body(..) => Err("Body"),
             Fault::Reset => Err("Reset"),
             Fault::Hang => Err("Hang"),
         };
-        let outcome = match &result {
-            Ok(Ok(_)) => "Success",
-            Ok(Err(failure)) => failure.code,
+        let outcome = match &said {
+            Ok(Said::Sts(Ok(_)) | Said::Ec2(Ok(_))) => "Success",
+            Ok(Said::Sts(Err(failure)) | Said::Ec2(Err(failure))) => failure.code,
             Err(fault) => fault,
         };
-        let action = query.get("Action").or_else(|| form.get("Action"));
-        self.record(&request, action, outcome);
-        result.ok()
+        self.record(whole, outcome);
+        said.ok()
     }
 
-    fn record(&self, request: &Received<'_>, action: Option<&str>, outcome: &'static str) {
+    fn record(&self, whole: &Whole<'_>, outcome: &'static str) {
+        let request = &whole.request;
+        let action = whole.get("Action");
         let access_key_id = request.access_key_id();
         tracing::debug!(host = request.header("host"), action, access_key_id, outcome, "request");
-        let known = access_key_id.is_some_and(|key| self.service.principals.get(key).is_some());
+        let known = access_key_id.is_some_and(|key| self.sts.access.principals.get(key).is_some());
         let record = Record {
             method: request.method.to_owned(),
             host: request.header("host").unwrap_or_default().to_owned(),
             cluster_id: request.header("x-k8s-aws-id").map(str::to_owned),
             action: action.map(str::to_owned),
+            instances: ec2::ids(|name| whole.get(name)),
             access_key_id: access_key_id.map(str::to_owned),
             outcome,
         };
         self.log.request(record, known);
+    }
+}
+
+impl Whole<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.request.query.get(name).or_else(|| self.form.get(name))
+    }
+
+    /// Whose host was asked; where a program was given the emulator's own address, whose API.
+    fn service(&self) -> Service {
+        let host = self.request.header("host").unwrap_or_default().to_ascii_lowercase();
+        let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
+        match Endpoint::of(name) {
+            Some(endpoint) => endpoint.service,
+            None if Ec2::is_meant(self.get("Version")) => Service::Ec2,
+            None => Service::Sts,
+        }
     }
 }
 

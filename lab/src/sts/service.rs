@@ -1,26 +1,23 @@
 //! The actions, and what is checked before them.
-use std::sync::Arc;
 
 use arngate::identity::{Principal as Arn, PrincipalKind};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Clock, KeyStatus, Principal, Principals, TrustPolicies, answer::Success, canonical::Received,
-    failure::Failure, hosts::Endpoint, query::Parameters, sigv4::Signature,
+    Principal, TrustPolicies, access::Access, answer::Success, canonical::Received, failure::Failure,
+    hosts::Service, query::Parameters, sigv4::Signature,
 };
 
 const VERSION: &str = "2011-06-15";
-const SERVICE: &str = "sts";
 
 /// STS, without HTTP.
 #[derive(Debug)]
-pub(super) struct Service {
-    pub(super) principals: Principals,
-    pub(super) clock: Clock,
+pub(super) struct Sts {
+    pub(super) access: Access,
     pub(super) trust: TrustPolicies,
 }
 
-impl Service {
+impl Sts {
     /// Answers a request. `form` has its body's parameters.
     pub(super) fn call(&self, request: &Received<'_>, form: &Parameters) -> Result<Success, Failure> {
         let get = |name: &str| request.query.get(name).or_else(|| form.get(name));
@@ -30,49 +27,18 @@ impl Service {
         if !known {
             return Err(Failure::invalid_action(action, version));
         }
-        let caller = self.authenticate(request)?;
+        let caller = self.access.authenticate(request, Service::Sts)?;
         if action == "AssumeRole" {
-            self.assume_role(&caller, get)
+            self.assume_role(request, &caller, get)
         } else {
             Ok(Success::CallerIdentity(caller))
         }
     }
 
-    /// Checks the signature, and that the key is good here and now.
-    fn authenticate(&self, request: &Received<'_>) -> Result<Arc<Principal>, Failure> {
-        let now = self.clock.now();
-        let host = request.header("host").unwrap_or_default().to_ascii_lowercase();
-        let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
-        // None, if a program was given this emulator's own address: any region will do.
-        let endpoint = Endpoint::of(name);
-
-        let signature = Signature::of(request)?;
-        signature.check_scope(SERVICE, endpoint.as_ref().map(|endpoint| endpoint.region))?;
-        signature.check_time(now)?;
-
-        let caller =
-            self.principals.get(signature.access_key_id).ok_or_else(Failure::invalid_client_token)?;
-        // A partition knows no keys of another.
-        let elsewhere = endpoint.is_some_and(|endpoint| {
-            let partition = caller.arn.split(':').nth(1).unwrap_or_default();
-            partition != endpoint.partition.id()
-        });
-        if elsewhere || signature.session_token != caller.credentials.session_token.as_deref() {
-            return Err(Failure::invalid_client_token());
-        }
-        match caller.status {
-            KeyStatus::Active => {}
-            KeyStatus::ActiveUntil(end) if now < end => {}
-            KeyStatus::ActiveUntil(_) | KeyStatus::Expired => return Err(Failure::expired_token()),
-            KeyStatus::Disabled => return Err(Failure::invalid_client_token()),
-        }
-        signature.check(request, &caller.credentials.secret_access_key)?;
-        Ok(caller)
-    }
-
     /// Makes a session of any role whose trust policy, if it has one, is satisfied.
     fn assume_role<'a>(
         &self,
+        request: &Received<'_>,
         caller: &Principal,
         get: impl Fn(&str) -> Option<&'a str>,
     ) -> Result<Success, Failure> {
@@ -89,7 +55,7 @@ impl Service {
         let PrincipalKind::Role { path_and_name } = role.kind() else {
             return Err(Failure::validation(format!("{role_arn} is invalid")));
         };
-        let until = end_of_session(self.clock.now(), get("DurationSeconds"))?;
+        let until = end_of_session(self.access.clock.now(), get("DurationSeconds"))?;
         let account = role.account();
         let name = path_and_name.rsplit('/').next().unwrap_or(path_and_name);
         // What its ARN can't hold is no session name.
@@ -97,14 +63,16 @@ impl Service {
         if Arn::parse(&session_arn).is_err() || !(2..=64).contains(&session.len()) {
             return Err(Failure::validation(format!("{session} is invalid as roleSessionName")));
         }
+        let signature = Signature::of(request)?;
+        let source = |name: &str| request.header(name).filter(|_| signature.signs(name));
         if !caller.arn.starts_with(&format!("arn:{}:", role.partition())) {
             return Err(Failure::access_denied(format!(
                 "User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}",
                 caller.arn
             )));
         }
-        self.trust.check(&caller.arn, role_arn, &get)?;
-        let principals = self.principals.in_partition(role.partition());
+        self.trust.check(&caller.arn, role_arn, &get, source)?;
+        let principals = self.access.principals.in_partition(role.partition());
         Ok(Success::AssumedRole(principals.session(account.as_str(), name, session, until), until))
     }
 }

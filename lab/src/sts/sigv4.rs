@@ -195,6 +195,11 @@ impl<'a> Signature<'a> {
         Ok(())
     }
 
+    /// Whether the header `name`, in lower case, is signed.
+    pub(super) fn signs(&self, name: &str) -> bool {
+        self.signed_headers.contains(&name)
+    }
+
     /// Checks, in constant time, that the request is signed with `secret`.
     ///
     /// # Errors

@@ -3,6 +3,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use arngate::identity::AccountId;
+
 use super::failure::Failure;
 
 /// What a role's trust policy wants of whoever assumes it, beside an access key of its partition.
@@ -12,6 +14,8 @@ pub struct TrustPolicy {
     pub external_id: Option<String>,
     /// `aws:MultiFactorAuthPresent`: the device, and the codes that it shows. Each is good once.
     pub mfa: Option<(String, HashSet<String>)>,
+    /// `aws:SourceArn` and `aws:SourceAccount`: on whose behalf alone the role may be assumed.
+    pub source: Option<(String, AccountId)>,
 }
 
 /// The trust policies of roles, by their ARN. A role without one lets in everybody.
@@ -26,12 +30,13 @@ impl TrustPolicies {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(role_arn.to_owned(), policy);
     }
 
-    /// Sees whether `caller` may assume the role with these parameters of `AssumeRole`.
-    pub(super) fn check<'a>(
+    /// Sees whether `caller` may assume the role with these parameters of `AssumeRole`, and these signed headers.
+    pub(super) fn check<'a, 'b>(
         &self,
         caller: &str,
         role_arn: &str,
         get: impl Fn(&str) -> Option<&'a str>,
+        header: impl Fn(&str) -> Option<&'b str>,
     ) -> Result<(), Failure> {
         let (serial, code) = (get("SerialNumber"), get("TokenCode"));
         // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
@@ -49,6 +54,12 @@ impl TrustPolicies {
         };
         if policy.external_id.is_some() && policy.external_id.as_deref() != get("ExternalId") {
             return Err(denied());
+        }
+        if let Some((arn, account)) = &policy.source {
+            let told = (header("x-amz-source-arn"), header("x-amz-source-account"));
+            if told != (Some(arn.as_str()), Some(account.as_str())) {
+                return Err(denied());
+            }
         }
         if let Some((device, codes)) = &mut policy.mfa {
             let (Some(serial), Some(code)) = (serial, code) else {
@@ -72,7 +83,7 @@ mod tests {
 
     fn check(policies: &TrustPolicies, parameters: &[(&str, &str)]) -> Result<(), String> {
         let get = |name: &str| parameters.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-        policies.check("arn:caller", ROLE, get).map_err(|failure| failure.code.to_owned())
+        policies.check("arn:caller", ROLE, get, get).map_err(|failure| failure.code.to_owned())
     }
 
     #[test]
@@ -80,7 +91,7 @@ mod tests {
         let policies = TrustPolicies::default();
         assert_eq!(check(&policies, &[]), Ok(()), "a role without a policy");
         let mfa = Some(("device".to_owned(), HashSet::from(["123456".to_owned()])));
-        policies.set(ROLE, TrustPolicy { external_id: Some("x".to_owned()), mfa });
+        policies.set(ROLE, TrustPolicy { external_id: Some("x".to_owned()), mfa, source: None });
         let denied = Err("AccessDenied".to_owned());
         let with = |id, serial, code| [("ExternalId", id), ("SerialNumber", serial), ("TokenCode", code)];
         assert_eq!(check(&policies, &[("ExternalId", "x")]), denied);
@@ -90,5 +101,18 @@ mod tests {
         assert_eq!(check(&policies, &with("x", "device", "12")), Err("ValidationError".to_owned()));
         assert_eq!(check(&policies, &with("x", "device", "123456")), Ok(()));
         assert_eq!(check(&policies, &with("x", "device", "123456")), denied, "used up");
+    }
+
+    #[test]
+    fn a_role_for_one_source_is_assumed_for_it_alone() {
+        let policies = TrustPolicies::default();
+        let source = Some(("arn:aws:eks:a".to_owned(), "111122223333".parse().unwrap()));
+        policies.set(ROLE, TrustPolicy { source, ..TrustPolicy::default() });
+        let denied = Err("AccessDenied".to_owned());
+        let from = |arn, account| [("x-amz-source-arn", arn), ("x-amz-source-account", account)];
+        assert_eq!(check(&policies, &from("arn:aws:eks:a", "111122223333")), Ok(()));
+        assert_eq!(check(&policies, &from("arn:aws:eks:b", "111122223333")), denied);
+        assert_eq!(check(&policies, &from("arn:aws:eks:a", "444455556666")), denied);
+        assert_eq!(check(&policies, &[]), denied);
     }
 }

@@ -73,7 +73,10 @@ impl Entries {
                 let _ = writeln!(text, "    {}:", quoted(&key.profile));
             }
             let _ = writeln!(text, "      {}:", quoted(&key.role));
-            let account = credentials.account_id().map(|account| account.as_str()).unwrap_or_default();
+            let account = credentials
+                .account_id()
+                .map(aws_credential_types::attributes::AccountId::as_str)
+                .unwrap_or_default();
             for (field, value) in [
                 ("accesskeyid", credentials.access_key_id()),
                 ("secretaccesskey", credentials.secret_access_key()),
@@ -172,7 +175,10 @@ mod tests {
         let found = entries.get(&ops, at("2026-01-15T12:59:59Z")).unwrap();
         assert_eq!(found.access_key_id(), "ASIAIOSFODNN7EXAMPLE");
         assert_eq!(found.session_token(), Some("abc/def=="));
-        assert_eq!(found.account_id().map(|account| account.as_str()), Some("111122223333"));
+        assert_eq!(
+            found.account_id().map(aws_credential_types::attributes::AccountId::as_str),
+            Some("111122223333")
+        );
         assert!(entries.get(&ops, at("2026-01-15T13:00:00Z")).is_none(), "expired");
         let empty = key("test-cluster", "ops", "arn:aws:iam::111122223333:role/Deployer");
         assert!(entries.get(&empty, SystemTime::UNIX_EPOCH).is_none());
@@ -198,7 +204,7 @@ mod tests {
     fn what_has_expired_goes_when_something_is_put_in() {
         let mut entries = Entries::parse(THEIRS).unwrap();
         let now = at("2026-01-15T13:00:00Z");
-        let fresh = Credentials::new("ASIA", "s", None, Some(now + Duration::from_secs(60)), "test");
+        let fresh = Credentials::new("ASIA", "s", None, Some(now + Duration::from_mins(1)), "test");
         entries.put(key("c", "p", "r"), fresh, now);
         assert_eq!(entries.0.len(), 1);
         assert!(!entries.write().contains("ASIAIOSFODNN7EXAMPLE"));

@@ -32,7 +32,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait between two tries to lock it.
 const LOCK_RETRY: Duration = Duration::from_millis(20);
 /// How much longer credentials must be good to be used: a token of theirs is verified after it is made.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 
 /// What credentials are kept under: they are those of the profile, before the role is assumed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -27,7 +27,7 @@ fn who(objects: &Objects, name: &str) -> String {
     let identity = Identity::new(Partition::Aws, &arn, account, "AROAEXAMPLE:s", "ASIAEXAMPLE").unwrap();
     match objects.snapshot().0.index().look_up(&identity) {
         Some(Match::Entry(mapping)) => {
-            let (username, groups) = mapping.render(&identity).unwrap();
+            let (username, groups) = mapping.render(&identity, None).unwrap();
             std::iter::once(username).chain(groups).collect::<Vec<_>>().join(",")
         }
         Some(Match::Account(_)) => "account".to_owned(),

@@ -44,7 +44,7 @@ fn user(name: &str) -> Identity {
 fn who(snapshot: &Snapshot, identity: &Identity) -> String {
     match snapshot.index().look_up(identity) {
         Some(Match::Entry(mapping)) => {
-            let (username, groups) = mapping.render(identity).unwrap();
+            let (username, groups) = mapping.render(identity, None).unwrap();
             std::iter::once(username).chain(groups).collect::<Vec<_>>().join(",")
         }
         Some(Match::Account(_)) => "account".to_owned(),

@@ -1,0 +1,200 @@
+//! What commands that edit aws-auth have in common: they show what they are about to do, and may ask.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::{self, BufRead, IsTerminal, Read, Write},
+};
+
+use anyhow::{Context, bail};
+use similar::{ChangeTag, TextDiff};
+
+use crate::{
+    edit::{AwsAuth, Change},
+    mapping::Section,
+};
+
+/// The data of aws-auth.
+pub(super) type Data = BTreeMap<String, String>;
+
+/// How an edit is carried out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caution {
+    /// Show it, and leave it at that.
+    pub(super) dry_run: bool,
+    /// Ask before writing.
+    pub(super) prompt: bool,
+}
+
+/// Shows what `edit` would do to aws-auth, and does it.
+pub(super) async fn edit(
+    aws_auth: &AwsAuth,
+    caution: Caution,
+    edit: impl Fn(&Data) -> anyhow::Result<Data>,
+) -> anyhow::Result<()> {
+    let mut shown = Shown { caution, said_yes: false, seen: false };
+    let written = aws_auth.edit(edit, |change| shown.confirm(change)).await?;
+    shown.told(written);
+    Ok(())
+}
+
+/// Shows what undoing the last edit would do, and does it.
+pub(super) async fn undo(aws_auth: &AwsAuth, caution: Caution, force: bool) -> anyhow::Result<()> {
+    let mut shown = Shown { caution, said_yes: false, seen: false };
+    let written = aws_auth.undo::<anyhow::Error>(force, |change| shown.confirm(change)).await?;
+    shown.told(written);
+    Ok(())
+}
+
+/// The key under which a list is kept in `data`: one that differs in case alone is taken as well, as the server does.
+pub(super) fn key_of(section: Section, data: &Data) -> String {
+    let key = section.key();
+    let alike = || data.keys().find(|other| other.eq_ignore_ascii_case(key)).cloned();
+    if data.contains_key(key) { key.to_owned() } else { alike().unwrap_or_else(|| key.to_owned()) }
+}
+
+/// What has been shown, and what was said to it.
+struct Shown {
+    caution: Caution,
+    said_yes: bool,
+    seen: bool,
+}
+
+impl Shown {
+    fn confirm(&mut self, change: &Change) -> anyhow::Result<bool> {
+        self.seen = true;
+        if change.tries > 0 {
+            eprintln!("somebody else has written configmap/aws-auth meanwhile; the edit is made anew:");
+        }
+        if change.before.is_none() {
+            eprintln!("there is no configmap/aws-auth in kube-system; it will be made:");
+        }
+        let colours =
+            io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        eprint!("{}", diff(change, colours));
+        if !change.undoable {
+            eprintln!("this is too long to be kept for `arngate undo`");
+        }
+        if self.caution.dry_run {
+            return Ok(false);
+        }
+        if self.caution.prompt && !self.said_yes {
+            self.said_yes = ask()?;
+            return Ok(self.said_yes);
+        }
+        Ok(true)
+    }
+
+    fn told(&self, written: bool) {
+        println!(
+            "{}",
+            match (written, self.seen, self.caution.dry_run) {
+                (true, ..) => "configmap/aws-auth is written; `arngate undo` takes it back",
+                (false, false, _) => "nothing to do: configmap/aws-auth is so already",
+                (false, true, true) => "dry run: nothing is written",
+                (false, true, false) => "cancelled: nothing is written",
+            }
+        );
+    }
+}
+
+fn ask() -> anyhow::Result<bool> {
+    eprint!("Write this to configmap/aws-auth in kube-system? [y/N]: ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    let read = io::stdin().lock().take(64).read_line(&mut answer).context("cannot read the answer")?;
+    if read == 0 {
+        bail!("nobody answers: nothing is written; --prompt=false does not ask");
+    }
+    Ok(["y", "yes"].iter().any(|yes| yes.eq_ignore_ascii_case(answer.trim())))
+}
+
+/// The change as a unified diff of each data key that changes. Writing to a string does not fail.
+fn diff(change: &Change, colours: bool) -> String {
+    let (red, green, cyan, plain) =
+        if colours { ("\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[0m") } else { ("", "", "", "") };
+    let empty = Data::new();
+    let before = change.before.as_ref().unwrap_or(&empty);
+    let mut keys: Vec<&String> = before.keys().chain(change.after.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    let mut shown = String::new();
+    for key in keys {
+        let of = |data: &Data| data.get(key).cloned();
+        let (old, new) = (of(before), of(&change.after));
+        if old == new {
+            continue;
+        }
+        let name = |side, text: &Option<String>| {
+            if text.is_some() { format!("{side}/{key}") } else { "/dev/null".into() }
+        };
+        let _ = write!(shown, "{red}--- {}{plain}\n{green}+++ {}{plain}\n", name("a", &old), name("b", &new));
+        let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
+        let diff = TextDiff::from_lines(&old, &new);
+        for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
+            let _ = writeln!(shown, "{cyan}{}{plain}", hunk.header());
+            for line in hunk.iter_changes() {
+                let (colour, sign) = match line.tag() {
+                    ChangeTag::Delete => (red, '-'),
+                    ChangeTag::Insert => (green, '+'),
+                    ChangeTag::Equal => ("", ' '),
+                };
+                let end = if colour.is_empty() { "" } else { plain };
+                let text = printable(line.value());
+                let _ = writeln!(shown, "{colour}{sign}{text}{end}");
+                if line.missing_newline() {
+                    shown.push_str("\\ No newline at end of file\n");
+                }
+            }
+        }
+    }
+    shown
+}
+
+/// A line without its break, and without what would move a terminal's cursor.
+fn printable(line: &str) -> String {
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    let show = |character: char| match character {
+        '\t' => "\t".to_owned(),
+        character if character.is_control() => character.escape_default().to_string(),
+        character => character.to_string(),
+    };
+    line.chars().map(show).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(before: &str, after: &str) -> Change {
+        let data = |text: &str| Data::from([("mapRoles".to_owned(), text.to_owned())]);
+        Change { before: Some(data(before)), after: data(after), undoable: true, tries: 0 }
+    }
+
+    #[test]
+    fn a_change_is_shown_as_diff_shows_it() {
+        assert_eq!(
+            diff(&change("- a\n- b", "- a\n- b\n- c"), false),
+            "--- a/mapRoles\n+++ b/mapRoles\n@@ -1,2 +1,3 @@\n - a\n-- b\n\\ No newline at end of file\n+- b\n+- c\n\\ No \
+             newline at end of file\n"
+        );
+        assert!(diff(&change("", "- c\n"), true).contains("\x1b[32m+- c\x1b[0m"));
+    }
+
+    #[test]
+    fn nothing_in_a_list_moves_the_cursor() {
+        let shown = diff(&change("", "- \x1b[2Ja\r\n"), false);
+        assert!(shown.contains("+- \\u{1b}[2Ja\\r\n"), "{shown:?}");
+    }
+
+    #[test]
+    fn a_list_is_kept_where_it_is() {
+        let data =
+            |keys: &[&str]| keys.iter().map(|key| ((*key).to_owned(), String::new())).collect::<Data>();
+        for (keys, want) in
+            [(&[][..], "mapRoles"), (&["maproles"], "maproles"), (&["maproles", "mapRoles"], "mapRoles")]
+        {
+            assert_eq!(key_of(Section::Roles, &data(keys)), want);
+        }
+    }
+}

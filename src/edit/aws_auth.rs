@@ -1,0 +1,193 @@
+//! aws-auth in the cluster: read, edited, and written back unless somebody else wrote in between.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use http::StatusCode;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api,
+    api::{ObjectMeta, PostParams},
+};
+
+use super::undo::{ANNOTATION, Undo, UndoError};
+use crate::source::config_map::{NAME, NAMESPACE};
+
+/// Its data.
+pub(super) type Data = BTreeMap<String, String>;
+
+/// How often a write is tried where others write at the same time.
+const MAX_TRIES: usize = 8;
+/// How long one request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What an edit would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The data as it is; none where there is no aws-auth, and the edit makes it.
+    pub before: Option<Data>,
+    /// The data as it would be.
+    pub after: Data,
+    /// Whether it can be undone: what it replaces is short enough to be kept.
+    pub undoable: bool,
+    /// How many times it has been tried before, and somebody else was faster.
+    pub tries: usize,
+}
+
+/// Why aws-auth is not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The API server refuses, or is not reached.
+    #[error("cannot {what} configmap/aws-auth in kube-system: {source}")]
+    Kubernetes {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: Box<kube::Error>,
+    },
+    /// It does not answer.
+    #[error("cannot {what} configmap/aws-auth in kube-system: no answer within {} s", REQUEST_TIMEOUT.as_secs())]
+    Timeout {
+        /// What was tried.
+        what: &'static str,
+    },
+    /// Others write all the time.
+    #[error(
+        "others have written configmap/aws-auth in each of {MAX_TRIES} tries; nothing is changed: try again"
+    )]
+    Conflict,
+    /// There is nothing to undo.
+    #[error(transparent)]
+    Undo(#[from] UndoError),
+}
+
+/// The object in the cluster.
+#[derive(Debug, Clone)]
+pub struct AwsAuth {
+    api: Api<ConfigMap>,
+}
+
+impl AwsAuth {
+    /// aws-auth, by this client.
+    #[must_use]
+    pub fn new(client: kube::Client) -> Self {
+        Self { api: Api::namespaced(client, NAMESPACE) }
+    }
+
+    /// Its data; none where there is no such object.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn data(&self) -> Result<Option<Data>, WriteError> {
+        Ok(self.get().await?.map(|object| object.data.unwrap_or_default()))
+    }
+
+    /// Writes what `edit` makes of the data, unless `confirm` says no to it. Where somebody else writes in between,
+    /// both are called again, with what is there then. `false` where nothing was to be done, or `confirm` said no.
+    ///
+    /// # Errors
+    /// Those of `edit` and `confirm`, and see [`WriteError`].
+    pub async fn edit<E: From<WriteError>>(
+        &self,
+        edit: impl Fn(&Data) -> Result<Data, E>,
+        confirm: impl FnMut(&Change) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        self.write(|object| edit(object.data.as_ref().unwrap_or(&Data::new())), confirm).await
+    }
+
+    /// Writes what was there before the last edit. Where a list has been edited by others since, only with `force`.
+    ///
+    /// # Errors
+    /// As [`edit`](Self::edit), and where nothing is kept to be undone.
+    pub async fn undo<E: From<WriteError>>(
+        &self,
+        force: bool,
+        confirm: impl FnMut(&Change) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let before = |object: &ConfigMap| {
+            let annotations = object.metadata.annotations.as_ref();
+            let undo = Undo::parse(annotations.and_then(|annotations| annotations.get(ANNOTATION)))?;
+            undo.apply(object.data.as_ref().unwrap_or(&Data::new()), force)
+        };
+        self.write(|object| before(object).map_err(|error| E::from(error.into())), confirm).await
+    }
+
+    async fn write<E: From<WriteError>>(
+        &self,
+        edit: impl Fn(&ConfigMap) -> Result<Data, E>,
+        mut confirm: impl FnMut(&Change) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let mut waits = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(20))
+            .with_max_delay(Duration::from_secs(1))
+            .with_jitter()
+            .with_max_times(MAX_TRIES - 1)
+            .build();
+        for tries in 0.. {
+            let found = self.get().await?;
+            let exists = found.is_some();
+            let mut object = found.unwrap_or_else(|| ConfigMap {
+                metadata: ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
+                ..ConfigMap::default()
+            });
+            let after = edit(&object)?;
+            let before = object.data.take().unwrap_or_default();
+            if exists && before == after {
+                return Ok(false);
+            }
+            let annotation = Undo::annotation(&before, &after);
+            let change = Change {
+                before: exists.then_some(before),
+                after: after.clone(),
+                undoable: annotation.is_some(),
+                tries,
+            };
+            if !confirm(&change)? {
+                return Ok(false);
+            }
+            let annotations = object.metadata.annotations.get_or_insert_default();
+            match annotation {
+                Some(text) => annotations.insert(ANNOTATION.to_owned(), text),
+                None => annotations.remove(ANNOTATION),
+            };
+            object.data = Some(after);
+            if self.put(&object, exists).await? {
+                return Ok(true);
+            }
+            let Some(wait) = waits.next() else { break };
+            tokio::time::sleep(wait).await;
+        }
+        Err(WriteError::Conflict.into())
+    }
+
+    async fn get(&self) -> Result<Option<ConfigMap>, WriteError> {
+        within("read", self.api.get_opt(NAME)).await?.map_err(failed("read"))
+    }
+
+    /// Writes the object, whose resource version says what was read; `false` where another has been written since.
+    async fn put(&self, object: &ConfigMap, exists: bool) -> Result<bool, WriteError> {
+        let params = PostParams { field_manager: Some("arngate".to_owned()), ..PostParams::default() };
+        let written = if exists {
+            within("write", self.api.replace(NAME, &params, object)).await?
+        } else {
+            within("write", self.api.create(&params, object)).await?
+        };
+        match written {
+            Ok(_) => Ok(true),
+            // It was written, made, or taken away meanwhile.
+            Err(kube::Error::Api(status)) if status.code == StatusCode::CONFLICT.as_u16() => Ok(false),
+            Err(kube::Error::Api(status)) if exists && status.code == StatusCode::NOT_FOUND.as_u16() => {
+                Ok(false)
+            }
+            Err(error) => Err(failed("write")(error)),
+        }
+    }
+}
+
+async fn within<T>(what: &'static str, request: impl Future<Output = T>) -> Result<T, WriteError> {
+    tokio::time::timeout(REQUEST_TIMEOUT, request).await.map_err(|_| WriteError::Timeout { what })
+}
+
+fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> WriteError {
+    move |source| WriteError::Kubernetes { what, source: Box::new(source) }
+}
