@@ -116,7 +116,9 @@ impl Objects {
             }
         }
         let entries = counting.values().filter_map(|(_, known)| known.gives.as_ref());
-        (Snapshot::of_entries(entries), diagnostics)
+        let invalid = self.0.values().filter(|known| known.is_kept).count();
+        let kept = counting.values().filter(|(_, known)| known.is_kept).count();
+        (Snapshot::of_entries(entries).with_figures(invalid, kept, &diagnostics), diagnostics)
     }
 }
 

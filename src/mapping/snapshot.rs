@@ -132,6 +132,14 @@ impl Snapshot {
         snapshot
     }
 
+    /// The same, as what an update came to that left `invalid` entries out and kept `kept` of them as they were.
+    pub(super) fn with_figures(self, invalid: usize, kept: usize, diagnostics: &[Diagnostic]) -> Self {
+        let count =
+            |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        Self { figures: Figures { invalid, kept, errors, warnings }, ..self }
+    }
+
     /// Puts `contents` in force as they are.
     pub(super) fn from_contents(contents: BTreeMap<Section, Contents>) -> Self {
         let mut index = Index::default();
@@ -160,30 +168,27 @@ impl Snapshot {
     ) -> Self {
         let nothing = BTreeMap::new();
         let before = previous.map_or(&nothing, |previous| &previous.contents);
-        let mut figures = Figures::default();
+        let (mut invalid, mut kept) = (0, 0);
         let mut contents = BTreeMap::new();
         let mut named = Vec::new();
         for (section, parsed) in parsed {
             let last = before.get(&section);
             let Some(parsed) = parsed else {
                 let last = last.cloned().unwrap_or_default();
-                figures.kept += last.len();
+                kept += last.len();
                 contents.insert(section, last);
                 continue;
             };
-            figures.invalid += parsed.invalid;
             let had = |subject: &Subject| last.is_some_and(|last| last.iter().any(|(had, _)| had == subject));
             let (doubtful, valid): (Vec<_>, _) =
                 parsed.valid.into_iter().partition(|entry| entry.doubtful && had(&entry.subject));
+            invalid += parsed.invalid + doubtful.len();
             named.extend(parsed.named.into_iter().map(|subject| (section, subject)));
             named.extend(doubtful.into_iter().map(|entry| (section, entry.subject)));
             contents.insert(section, settle(section, valid, diagnostics));
         }
-        figures.kept += keep(&mut contents, named, before);
-        let count =
-            |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
-        (figures.errors, figures.warnings) = (count(Severity::Error), count(Severity::Warning));
-        Self { figures, ..Self::from_contents(contents) }
+        kept += keep(&mut contents, named, before);
+        Self::from_contents(contents).with_figures(invalid, kept, diagnostics)
     }
 }
 

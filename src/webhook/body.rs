@@ -1,6 +1,6 @@
 //! Reading a request's body within bounds: of one body, and of all bodies together.
 //!
-//! A TokenReview has a few thousand bytes. Its first [`SMALL`] bytes come out of a budget of their own, so that
+//! A TokenReview has a few thousand bytes. Its first `SMALL` bytes come out of a budget of their own, so that
 //! whoever fills the one for longer bodies keeps no real review out.
 
 use std::time::Duration;

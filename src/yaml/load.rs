@@ -141,6 +141,7 @@ impl<'a> Loader<'a> {
             }
             Event::MappingStart(anchor, _tag) => {
                 let mut fields: Vec<(Node, Node)> = Vec::new();
+                let mut merges = Vec::new();
                 loop {
                     match self.next()? {
                         (Event::MappingEnd, span) => {
@@ -149,6 +150,7 @@ impl<'a> Loader<'a> {
                             break;
                         }
                         key => {
+                            let is_merge = is_merge_key(&key.0);
                             let key = self.value(key, depth + 1)?;
                             let (event, span) = self.next()?;
                             let mut value = self.value((event, span), depth + 1)?;
@@ -156,11 +158,14 @@ impl<'a> Loader<'a> {
                             if value.value == Value::Null && span.is_empty() {
                                 value.end = key.end;
                             }
+                            if is_merge {
+                                merges.push(value.clone());
+                            }
                             fields.push((key, value));
                         }
                     }
                 }
-                (Value::Mapping(merge(fields)), anchor)
+                (Value::Mapping(merge(fields, merges)), anchor)
             }
             Event::Alias(anchor) => {
                 let Some((node, nodes)) = self.anchors.get(&anchor) else {
@@ -220,16 +225,22 @@ impl<'a> Loader<'a> {
     }
 }
 
+/// Whether a key is YAML 1.1's merge key. In quotes it is a key like any other.
+fn is_merge_key(event: &Event<'_>) -> bool {
+    matches!(event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<")
+}
+
 /// Carries out YAML 1.1's merge key (`<<: *base`): what the mapping does not say itself, the merged one says.
-fn merge(fields: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
-    if !fields.iter().any(|(key, _)| key.as_str() == Some("<<")) {
-        return fields;
+fn merge(mut own: Vec<(Node, Node)>, merges: Vec<Node>) -> Vec<(Node, Node)> {
+    if merges.is_empty() {
+        return own;
     }
-    let (merges, mut own): (Vec<_>, Vec<_>) =
-        fields.into_iter().partition(|(key, _)| key.as_str() == Some("<<"));
+    own.retain(|(key, value)| {
+        key.as_str() != Some("<<") || !merges.iter().any(|merged| merged.span == value.span)
+    });
     let mut known: HashSet<Box<str>> =
         own.iter().filter_map(|(key, _)| key.as_str().map(Into::into)).collect();
-    for (_, merged) in merges {
+    for merged in merges {
         let sources = match merged.value {
             Value::Sequence(items) => items,
             _ => vec![merged],
@@ -312,6 +323,8 @@ mod tests {
         assert_eq!(items[1].get("username").and_then(Node::as_str), Some("b"));
         assert_eq!(items[1].get("groups"), items[0].get("groups"));
         assert_eq!(items[2].value, items[0].value);
+        let quoted = read("{'<<': {a: b}, c: d}").unwrap().unwrap();
+        assert!(quoted.get("<<").is_some() && quoted.get("a").is_none());
 
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {

@@ -18,6 +18,7 @@ mod status;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject},
@@ -195,6 +196,7 @@ impl State {
         let mappings = snapshot.index().len();
         tracing::info!(mappings, errors, warnings, "IAMIdentityMappings loaded");
         self.metrics.backend_loaded(BackendMode::Crd, mappings, errors, warnings);
+        self.metrics.snapshot_in_force(BackendMode::Crd, &snapshot, Timestamp::now());
         self.publisher.publish(Arc::new(snapshot));
         self.told = diagnostics.into_iter().collect();
     }
