@@ -3,7 +3,7 @@
 //! ```text
 //! program that knows HTTPS_PROXY ──CONNECT──▶ proxy ─┐  STS's host names, port 443; all else: 403
 //! arngate --sts-connect-to ─────────────TLS──────────┴▶ server    a certificate for the name asked for
-//!                                                        │ fault?
+//!                                                        │ latency, limit, fault?  ◀──HTTP── admin
 //!                                                        ▼
 //!                                                     service ▶ sigv4 ▶ canonical    principals, clock
 //!                                                        │
@@ -28,6 +28,7 @@
 //! # }
 //! ```
 mod accept;
+mod admin;
 mod answer;
 mod ca;
 mod canonical;
@@ -50,12 +51,15 @@ mod server;
 mod service;
 mod sigv4;
 
+pub use admin::{ConditionsError, WrittenConditions};
 pub use ca::Ca;
 pub use clock::Clock;
 pub use credentials::Credentials;
 pub use emulator::{Emulator, EmulatorBuilder};
 pub use error::Error;
-pub use fault::{Fault, FaultPlan, Faults, UnknownFault};
-pub use log::Record;
+pub use fault::{
+    Conditions, Fault, FaultPlan, Faults, Latency, RateLimit, UnknownFault, UnknownLatency, UnknownLimit,
+};
+pub use log::{Record, Seen};
 pub use principals::{KeyStatus, Principal, Principals};
 pub use principals_file::PrincipalsError;

@@ -1,10 +1,21 @@
 //! The emulator's TLS listener: HTTP/1.1 with keep-alive, as STS speaks it.
-use std::{error::Error, future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    error::Error,
+    future::poll_fn,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
+use futures::stream;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    body::{Frame, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::AsyncWriteExt as _,
@@ -20,6 +31,7 @@ use super::{
     answer::{Answer, Format, RequestIds, Success},
     canonical::Received,
     failure::Failure,
+    fault::Meeting,
     log::StsLog,
     query::Parameters,
     service::Service,
@@ -30,6 +42,10 @@ const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 const HEAD_WITHIN: Duration = Duration::from_mins(1);
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 const BODY_LIMIT: usize = 64 * 1024;
+/// In how many pieces a slow body comes.
+const SLOW_PIECES: usize = 16;
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// What all connections of an emulator share.
 #[derive(Debug)]
@@ -80,14 +96,18 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, server: Arc<Server>) {
 }
 
 impl Server {
-    async fn handle(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Reset> {
+    async fn handle(&self, request: Request<Incoming>) -> Result<Response<Body>, Reset> {
         let (head, body) = request.into_parts();
         let body = Limited::new(body, BODY_LIMIT).collect();
         let Ok(Ok(body)) = timeout(BODY_WITHIN, body).await else {
             return Err(Reset);
         };
-        let fault = self.faults.next();
-        let Some(result) = self.result(&head, &body.to_bytes(), &fault) else {
+        let Meeting { fault, latency } = self.faults.next(Instant::now());
+        let result = self.result(&head, &body.to_bytes(), &fault);
+        if !latency.is_zero() {
+            sleep(latency).await;
+        }
+        let Some(result) = result else {
             return no_answer(fault).await;
         };
         let format = Format::of(head.headers.get(header::ACCEPT));
@@ -97,10 +117,11 @@ impl Server {
                 sleep(delay).await;
                 answer
             }
+            Fault::SlowBody(lasting) => return Ok(answer.into_response().map(|body| slowly(body, lasting))),
             Fault::Oversized(by) => answer.oversized(by),
             _ => answer,
         };
-        Ok(answer.into_response().map(Full::new))
+        Ok(answer.into_response().map(whole))
     }
 
     /// What STS says to a request, which is also put on record. `None` if it says nothing, and so does nothing.
@@ -117,7 +138,7 @@ impl Server {
             body,
         };
         let result = match fault {
-            Fault::None | Fault::Delay(_) | Fault::Oversized(_) => {
+            Fault::None | Fault::Delay(_) | Fault::SlowBody(_) | Fault::Oversized(_) => {
                 let failure = malformed.then(Failure::malformed_query);
                 Ok(failure.map_or_else(|| self.service.call(&request, &form), Err))
             }
@@ -161,18 +182,37 @@ fn is_form(head: &Parts) -> bool {
 }
 
 /// What happens in place of an answer of STS's.
-async fn no_answer(fault: Fault) -> Result<Response<Full<Bytes>>, Reset> {
+async fn no_answer(fault: Fault) -> Result<Response<Body>, Reset> {
     let (status, name, value, body) = match fault {
         Fault::Hang => std::future::pending().await,
         Fault::Redirect(url) => (StatusCode::FOUND, header::LOCATION, url, Bytes::new()),
         Fault::Body(content_type, body) => (StatusCode::OK, header::CONTENT_TYPE, content_type, body),
         _ => return Err(Reset),
     };
-    let mut response = Response::new(Full::new(body));
+    let mut response = Response::new(whole(body));
     *response.status_mut() = status;
     // A redirect to what no header can hold leads nowhere, which is a fault as well.
     if let Ok(value) = HeaderValue::try_from(value) {
         response.headers_mut().insert(name, value);
     }
     Ok(response)
+}
+
+fn whole(body: Bytes) -> Body {
+    Full::new(body).boxed_unsync()
+}
+
+/// A body that comes in pieces, the last after `lasting`.
+fn slowly(body: Bytes, lasting: Duration) -> Body {
+    let pause = lasting / u32::try_from(SLOW_PIECES).unwrap_or(u32::MAX);
+    let size = body.len().div_ceil(SLOW_PIECES).max(1);
+    let pieces = stream::unfold(body, move |mut rest| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        sleep(pause).await;
+        let piece = rest.split_to(size.min(rest.len()));
+        Some((Ok(Frame::data(piece)), rest))
+    });
+    StreamBody::new(pieces).boxed_unsync()
 }
