@@ -6,10 +6,12 @@
 //! - [`demo`]: all of it at work, step by step.
 //! - [`load`]: a load generator for token verification, and its reports.
 //! - [`servers`]: arngate and aws-iam-authenticator as processes, and what they cost.
+//! - [`compare`]: arngate beside aws-iam-authenticator, in figures.
 //! - [`hostile`]: tokens that must be refused before anything leaves for STS.
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used)]
 
+pub mod compare;
 pub mod config_map_api;
 pub mod control_plane;
 pub mod demo;

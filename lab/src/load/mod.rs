@@ -43,7 +43,7 @@ pub use report::{
     About, AnswerCount, ClassReport, CurvePoint, GeneratorReport, IntervalReport, Percentiles, Report,
     StsReport, page,
 };
-pub(crate) use report::{grouped, ms};
+pub(crate) use report::grouped;
 pub use run::{Arrivals, run};
 pub(crate) use scene::{arngate_beside, webhook_of};
 pub use schedule::{Schedule, ScheduleError, Spacing, Stage, UnknownStage};

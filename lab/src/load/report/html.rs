@@ -183,7 +183,7 @@ fn facts(report: &Report) -> String {
         "the generator's CPU a request".to_owned(),
         format!("{:.3} ms", generator.cpu_ms_per_request),
     ));
-    let mut html = String::from("<div class=\"card\"><table><caption>Around it</caption><tbody>");
+    let mut html = String::from("<div class=\"card\"><table><caption>STS and the generator</caption><tbody>");
     for (name, value) in rows {
         let _ = write!(html, "<tr><th>{}</th><td>{value}</td></tr>", escape(name.as_str()));
     }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-pub(crate) use text::{grouped, ms};
+pub(crate) use text::grouped;
+#[cfg(test)]
+use text::ms;
 
 use super::{AnswerKind, Recording, Schedule, TokenClass};
 use crate::sts::Seen;

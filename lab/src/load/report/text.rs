@@ -88,7 +88,7 @@ fn percentiles(latency: &Percentiles) -> String {
 }
 
 /// A time, with about three digits.
-pub(crate) fn ms(milliseconds: f64) -> String {
+pub(super) fn ms(milliseconds: f64) -> String {
     match milliseconds {
         ms if ms < 10.0 => format!("{ms:.2} ms"),
         ms if ms < 100.0 => format!("{ms:.1} ms"),

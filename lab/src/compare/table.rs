@@ -1,0 +1,406 @@
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::{Figures, LoadFigures};
+
+/// Bytes in a mebibyte.
+const MIB: f64 = 1_048_576.0;
+
+/// What several runs came to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// The median.
+    pub median: f64,
+    /// The least.
+    pub least: f64,
+    /// The most.
+    pub most: f64,
+}
+
+impl Spread {
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        let at = |place: usize| values.get(place).copied().unwrap_or(f64::NAN);
+        let median = if values.len() % 2 == 1 {
+            at(middle)
+        } else {
+            f64::midpoint(at(middle.wrapping_sub(1)), at(middle))
+        };
+        Self { median, least: at(0), most: at(values.len().wrapping_sub(1)) }
+    }
+}
+
+/// What is to be reached, as a ratio of medians, arngate's to aws-iam-authenticator's, or for arngate alone.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// At least so many times theirs.
+    AtLeastTimes(f64),
+    /// At most this part of theirs: 12 is a twelfth.
+    AtMostOneIn(f64),
+    /// At most this, whatever theirs is.
+    AtMost(f64),
+}
+
+/// A line of the table.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// What is measured.
+    pub name: &'static str,
+    /// In which unit.
+    pub unit: &'static str,
+    /// What aws-iam-authenticator came to.
+    pub theirs: Spread,
+    /// What arngate came to.
+    pub ours: Spread,
+    /// What is to be reached.
+    pub target: Target,
+    /// Whether it is.
+    pub met: bool,
+}
+
+impl Row {
+    fn new(name: &'static str, unit: &'static str, theirs: Spread, ours: Spread, target: Target) -> Self {
+        let met = match target {
+            Target::AtLeastTimes(times) => ours.median >= times * theirs.median,
+            Target::AtMostOneIn(part) => ours.median * part <= theirs.median,
+            Target::AtMost(most) => ours.median <= most,
+        };
+        Self { name, unit, theirs, ours, target, met }
+    }
+
+    fn ratio(&self) -> String {
+        let (ours, theirs) = (self.ours.median, self.theirs.median);
+        match self.target {
+            _ if ours == 0.0 && theirs == 0.0 => "-".to_owned(),
+            Target::AtLeastTimes(_) => format!("{:.1} ×", ours / theirs),
+            Target::AtMostOneIn(_) => format!("1/{:.1}", theirs / ours),
+            Target::AtMost(_) => "-".to_owned(),
+        }
+    }
+
+    fn goal(&self) -> String {
+        match self.target {
+            Target::AtLeastTimes(times) => format!("≥ {times} ×"),
+            Target::AtMostOneIn(part) => format!("≤ 1/{part}"),
+            Target::AtMost(most) => format!("≤ {most}"),
+        }
+    }
+}
+
+/// What a load cost all three that took part: the server, the client and the emulator.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cost {
+    /// The load.
+    pub load: &'static str,
+    /// Whose run it was.
+    pub program: &'static str,
+    /// The server's CPU time a verification, in milliseconds.
+    pub server_cpu_ms: Spread,
+    /// The client's.
+    pub client_cpu_ms: Spread,
+    /// The emulator's.
+    pub sts_cpu_ms: Spread,
+    /// How much of the machine's CPU time the three used, from 0 to 1.
+    pub machine: Spread,
+}
+
+/// The comparison.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Table {
+    /// What aws-iam-authenticator says of itself.
+    pub theirs: String,
+    /// What arngate says of itself.
+    pub ours: String,
+    /// How many runs of each there were.
+    pub runs: usize,
+    /// How many CPUs server, client and emulator shared.
+    pub cpus: usize,
+    /// The lines.
+    pub rows: Vec<Row>,
+    /// What measuring cost.
+    pub costs: Vec<Cost>,
+}
+
+/// Both programs' figures, one for each run, and the sizes of their files in bytes.
+#[derive(Debug, Clone)]
+pub struct Runs {
+    /// aws-iam-authenticator's.
+    pub theirs: Vec<Figures>,
+    /// arngate's.
+    pub ours: Vec<Figures>,
+    /// The files' sizes, theirs first.
+    pub sizes: (u64, u64),
+}
+
+impl Runs {
+    fn row(
+        &self,
+        name: &'static str,
+        unit: &'static str,
+        figure: impl Fn(&Figures) -> f64,
+        target: Target,
+    ) -> Row {
+        let (theirs, ours) = (self.theirs.iter().map(&figure), self.ours.iter().map(&figure));
+        Row::new(name, unit, Spread::of(theirs), Spread::of(ours), target)
+    }
+
+    /// The lines of the table.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row> {
+        use Target::{AtLeastTimes, AtMost, AtMostOneIn};
+        let (theirs, ours) = self.sizes;
+        let size = |bytes: u64| Spread::of(std::iter::once(mib(bytes)));
+        vec![
+            self.row("distinct tokens, 64 parallel", "a second", |f| f.distinct.rate, AtLeastTimes(7.0)),
+            self.row("  CPU for each", "ms", |f| f.distinct.server_cpu_ms, AtMostOneIn(12.0)),
+            self.row(
+                "  new STS connections",
+                "per 100 calls",
+                |f| f.distinct.connections_per_100_calls,
+                AtMost(1.0),
+            ),
+            self.row("100 tokens again and again", "a second", |f| f.repeated.rate, AtLeastTimes(15.0)),
+            self.row("tokens that are not ours", "a second", |f| f.foreign.rate, AtLeastTimes(1.8)),
+            self.row("STS at 20 ms, 256 parallel", "ms, median", |f| f.slow_sts.p50_ms, AtMostOneIn(5.0)),
+            self.row("memory, 1,000 mappings", "MiB", |f| mib(f.memory_1k), AtMostOneIn(3.0)),
+            self.row("memory, 10,000 mappings", "MiB", |f| mib(f.memory_10k), AtMostOneIn(60.0)),
+            Row::new("binary", "MiB", size(theirs), size(ours), AtMostOneIn(4.0)),
+        ]
+    }
+
+    /// What measuring cost.
+    #[must_use]
+    pub fn costs(&self) -> Vec<Cost> {
+        let loads: [(&'static str, fn(&Figures) -> &LoadFigures); 4] = [
+            ("distinct", |figures| &figures.distinct),
+            ("repeated", |figures| &figures.repeated),
+            ("not ours", |figures| &figures.foreign),
+            ("slow STS", |figures| &figures.slow_sts),
+        ];
+        let programs = [("aws-iam-authenticator", &self.theirs), ("arngate", &self.ours)];
+        let all = loads.into_iter().flat_map(|(load, of)| {
+            programs.map(|(program, runs)| {
+                let spread =
+                    |value: fn(&LoadFigures) -> f64| Spread::of(runs.iter().map(|run| value(of(run))));
+                Cost {
+                    load,
+                    program,
+                    server_cpu_ms: spread(|load| load.server_cpu_ms),
+                    client_cpu_ms: spread(|load| load.client_cpu_ms),
+                    sts_cpu_ms: spread(|load| load.sts_cpu_ms),
+                    machine: spread(|load| load.machine),
+                }
+            })
+        });
+        all.collect()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "bytes of memory, far below 2^53")]
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / MIB
+}
+
+impl Table {
+    /// Whether every target is met.
+    #[must_use]
+    pub fn met(&self) -> bool {
+        self.rows.iter().all(|row| row.met)
+    }
+
+    fn head(&self) -> String {
+        format!(
+            "{} and {}: medians of {} alternating runs, with the least and the most. Server, client and STS emulator \
+             share {} CPUs, so that rates are those of all three together; CPU is the server's alone.",
+            self.theirs, self.ours, self.runs, self.cpus
+        )
+    }
+
+    /// For people, on a terminal.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let cells: Vec<Vec<String>> = self.lines().collect();
+        let widths: Vec<usize> = (0..6)
+            .map(|column| {
+                cells
+                    .iter()
+                    .filter_map(|line| line.get(column))
+                    .map(|cell| cell.chars().count())
+                    .max()
+                    .unwrap_or(0)
+            })
+            .collect();
+        let mut text = format!("{}\n\n", self.head());
+        for line in &cells {
+            for (place, (cell, width)) in line.iter().zip(&widths).enumerate() {
+                let blanks = " ".repeat(width.saturating_sub(cell.chars().count()));
+                // Names to the left, figures to the right.
+                text += &if place == 0 { format!("{cell}{blanks}") } else { format!("  {blanks}{cell}") };
+            }
+            text.push('\n');
+        }
+        text.push_str("\nCPU a verification, in ms, and how busy the machine was:\n");
+        for cost in &self.costs {
+            // Writing to a string does not fail.
+            let _ = writeln!(
+                text,
+                "{:<10} {:<22} server {:>7.3}  client {:>6.3}  emulator {:>6.3}  machine {:>3.0} %",
+                cost.load,
+                cost.program,
+                cost.server_cpu_ms.median,
+                cost.client_cpu_ms.median,
+                cost.sts_cpu_ms.median,
+                cost.machine.median * 100.0
+            );
+        }
+        text
+    }
+
+    /// For a page.
+    #[must_use]
+    pub fn to_markdown(&self) -> String {
+        let mut text = format!("{}\n\n", self.head());
+        for (number, line) in self.lines().enumerate() {
+            let _ =
+                writeln!(text, "| {} |", line.iter().map(|cell| cell.trim()).collect::<Vec<_>>().join(" | "));
+            if number == 0 {
+                text.push_str("|---|---:|---:|---:|---:|---|\n");
+            }
+        }
+        text.push_str("\n| CPU a verification, ms | program | server | client | emulator | machine busy |\n");
+        text.push_str("|---|---|---:|---:|---:|---:|\n");
+        for cost in &self.costs {
+            let _ = writeln!(
+                text,
+                "| {} | {} | {:.3} | {:.3} | {:.3} | {:.0} % |",
+                cost.load,
+                cost.program,
+                cost.server_cpu_ms.median,
+                cost.client_cpu_ms.median,
+                cost.sts_cpu_ms.median,
+                cost.machine.median * 100.0
+            );
+        }
+        text
+    }
+
+    fn lines(&self) -> impl Iterator<Item = Vec<String>> {
+        let head =
+            ["", "aws-iam-authenticator", "arngate", "ratio", "target", "met"].map(str::to_owned).to_vec();
+        let rows = self.rows.iter().map(|row| {
+            vec![
+                format!("{} ({})", row.name, row.unit),
+                shown(row.theirs),
+                shown(row.ours),
+                row.ratio(),
+                row.goal(),
+                if row.met { "yes" } else { "NO" }.to_owned(),
+            ]
+        });
+        std::iter::once(head).chain(rows)
+    }
+}
+
+/// The median, and in brackets the least and the most where they differ.
+fn shown(spread: Spread) -> String {
+    let number = |value: f64| match value {
+        value if value >= 1000.0 => crate::load::grouped(rounded(value)),
+        value if value >= 100.0 => format!("{value:.0}"),
+        value if value >= 10.0 => format!("{value:.1}"),
+        value => format!("{value:.3}"),
+    };
+    let Spread { median, least, most } = spread;
+    if (most - least).abs() < f64::EPSILON {
+        number(median)
+    } else {
+        format!("{} ({} to {})", number(median), number(least), number(most))
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rates, positive and far below 2^53"
+)]
+fn rounded(value: f64) -> u64 {
+    value.round() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(rate: f64, cpu: f64) -> Figures {
+        let load = LoadFigures {
+            rate,
+            p50_ms: 1000.0 / rate,
+            p99_ms: 2000.0 / rate,
+            server_cpu_ms: cpu,
+            client_cpu_ms: 0.01,
+            sts_cpu_ms: 0.02,
+            connections_per_100_calls: 0.5,
+            machine: 0.9,
+        };
+        Figures {
+            distinct: load,
+            repeated: load,
+            foreign: load,
+            slow_sts: load,
+            memory_1k: 48 << 20,
+            memory_10k: 480 << 20,
+        }
+    }
+
+    fn table() -> Table {
+        let runs = Runs {
+            theirs: vec![figures(1000.0, 0.6), figures(1200.0, 0.7), figures(900.0, 0.5)],
+            ours: vec![figures(8000.0, 0.04), figures(9000.0, 0.05), figures(10_000.0, 0.06)],
+            sizes: (48 << 20, 10 << 20),
+        };
+        Table {
+            theirs: "theirs 1".to_owned(),
+            ours: "ours 2".to_owned(),
+            runs: 3,
+            cpus: 2,
+            rows: runs.rows(),
+            costs: runs.costs(),
+        }
+    }
+
+    #[test]
+    fn medians_are_compared_with_targets() {
+        let table = table();
+        let met: Vec<bool> = table.rows.iter().map(|row| row.met).collect();
+        // 9 times the rate is at least 7 and less than 15; a twelfth of 0.6 is 0.05; memory is the same.
+        assert_eq!(met, [true, true, true, false, true, true, false, false, true]);
+        assert!(!table.met());
+        let distinct = &table.rows[0];
+        assert_eq!(distinct.theirs, Spread { median: 1000.0, least: 900.0, most: 1200.0 });
+        assert_eq!((distinct.ratio(), distinct.goal()), ("9.0 ×".to_owned(), "≥ 7 ×".to_owned()));
+        assert_eq!((table.rows[1].ratio(), table.rows[1].goal()), ("1/12.0".to_owned(), "≤ 1/12".to_owned()));
+    }
+
+    #[test]
+    fn an_even_number_of_runs_has_a_median_between_two() {
+        let spread = Spread::of([4.0, 1.0, 3.0, 2.0].into_iter());
+        assert_eq!(spread, Spread { median: 2.5, least: 1.0, most: 4.0 });
+    }
+
+    #[test]
+    fn tables_name_both_and_say_what_is_missed() {
+        let (text, markdown) = (table().to_text(), table().to_markdown());
+        for words in
+            ["theirs 1 and ours 2", "1,000 (900 to 1,200)", "9,000 (8,000 to 10,000)", "≤ 1/60", "NO"]
+        {
+            assert!(text.contains(words) && markdown.contains(words), "{words}:\n{text}\n{markdown}");
+        }
+        assert!(text.contains("client  0.010  emulator  0.020  machine  90 %"), "{text}");
+        let json = serde_json::to_value(table()).unwrap();
+        assert_eq!(json["rows"][0]["target"]["at_least_times"], 7.0);
+        assert_eq!(json["rows"][3]["met"], false);
+    }
+}
