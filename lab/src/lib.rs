@@ -7,6 +7,7 @@
 //! - [`load`]: a load generator for token verification, and its reports.
 //! - [`servers`]: arngate and aws-iam-authenticator as processes, and what they cost.
 //! - [`compare`]: arngate beside aws-iam-authenticator, in figures.
+//! - [`scenario`]: sequences of load, faults and restarts.
 //! - [`hostile`]: tokens that must be refused before anything leaves for STS.
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used)]
@@ -17,5 +18,6 @@ pub mod control_plane;
 pub mod demo;
 pub mod hostile;
 pub mod load;
+pub mod scenario;
 pub mod servers;
 pub mod sts;

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use arngate::telemetry::{self, LogFormat, Verbosity};
-use arngate_lab::{compare, control_plane, demo, load, sts};
+use arngate_lab::{compare, control_plane, demo, load, scenario, sts};
 use clap::{Parser, Subcommand};
 
 /// What arngate is tried with, on one machine: no AWS account, no cluster.
@@ -28,6 +28,8 @@ enum Command {
     Load(Box<load::cli::Args>),
     /// Measure arngate beside aws-iam-authenticator
     Compare(compare::cli::Args),
+    /// Play a scenario of loads, faults and restarts
+    Scenario(scenario::cli::Args),
     /// Run the STS emulator alone
     Sts(sts::cli::Args),
     /// Run a real etcd and kube-apiserver, with a webhook kubeconfig of yours
@@ -45,6 +47,7 @@ async fn main() -> ExitCode {
         Command::Up(args) => demo::run_up(args).await,
         Command::Load(args) => load::cli::run(*args).await,
         Command::Compare(args) => compare::cli::run(args).await,
+        Command::Scenario(args) => scenario::cli::run(args).await,
         Command::Sts(args) => sts::cli::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::ControlPlane(args) => control_plane::cli::run(args).await.map(|()| ExitCode::SUCCESS),
     };

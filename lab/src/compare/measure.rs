@@ -185,8 +185,8 @@ impl Measurement {
 
     async fn with_many(&self, program: &Program) -> Result<u64, MeasureError> {
         let (server, session) = self.start(program, &self.many).await?;
-        // Few are enough: what is of interest is what a look-up among so many leaves behind.
-        self.load(program, &server, &session, self.distinct("10,000 mappings", self.requests / 10)).await?;
+        // What is of interest is what look-ups among so many leave behind.
+        self.load(program, &server, &session, self.distinct("10,000 mappings", self.requests / 2)).await?;
         Ok(server.usage()?.resident_peak)
     }
 

@@ -31,7 +31,8 @@ pub struct Args {
     /// The webhook's URL, such as https://localhost:21362/authenticate
     #[arg(long, value_name = "URL", group = "target", help_heading = "Target")]
     pub(super) webhook: Option<String>,
-    /// A kubeconfig of a kube-apiserver, which is asked for SelfSubjectReviews with the tokens
+    /// A kubeconfig of a kube-apiserver, which is asked for SelfSubjectReviews with the tokens; its user's own
+    /// credentials are not used
     #[arg(long, value_name = "FILE", group = "target", help_heading = "Target")]
     pub(super) apiserver_kubeconfig: Option<PathBuf>,
     /// A kube-apiserver's URL
@@ -43,8 +44,8 @@ pub struct Args {
     /// Whom to trust, in PEM: CAs, or the server's very certificate
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     pub(super) ca: Option<PathBuf>,
-    /// A client certificate, in PEM
-    #[arg(long, value_name = "FILE", requires = "client_key", help_heading = "Target")]
+    /// A client certificate, in PEM, for the webhook
+    #[arg(long, value_name = "FILE", requires = "client_key", conflicts_with_all = ["apiserver", "apiserver_kubeconfig"], help_heading = "Target")]
     pub(super) client_cert: Option<PathBuf>,
     /// Its key
     #[arg(long, value_name = "FILE", requires = "client_cert", help_heading = "Target")]
@@ -280,6 +281,8 @@ impl Args {
         let mut location = match kubeconfig {
             Some(path) => {
                 let Kubeconfig { server, authority, server_name, client } = Kubeconfig::read(path)?;
+                // Where an API server is shown a certificate, it asks no webhook about the token.
+                let client = client.filter(|_| self.via() != Via::ApiServer);
                 Location { url: server, authority, server_name, client }
             }
             None => {

@@ -39,11 +39,11 @@ pub use mix::{Mix, MixError, TokenClass};
 pub use population::{Counts, Population};
 pub use progress::Progress;
 pub use recording::{ClassRecording, Interval, Recorder, Recording};
+pub(crate) use report::grouped;
 pub use report::{
     About, AnswerCount, ClassReport, CurvePoint, GeneratorReport, IntervalReport, Percentiles, Report,
     StsReport, page,
 };
-pub(crate) use report::grouped;
 pub use run::{Arrivals, run};
 pub(crate) use scene::{arngate_beside, webhook_of};
 pub use schedule::{Schedule, ScheduleError, Spacing, Stage, UnknownStage};

@@ -52,9 +52,32 @@ impl Session {
         total: Option<u64>,
         ahead: usize,
     ) -> Result<Report, SessionError> {
+        let supply = self.prepare(mix, total, ahead).await?;
+        self.run_prepared(title, mix, arrivals, total, supply).await
+    }
+
+    /// Signs what is to be there before the first request is sent.
+    ///
+    /// # Errors
+    /// Where no token can be made.
+    pub async fn prepare(&self, mix: &Mix, total: Option<u64>, ahead: usize) -> Result<Supply, TokenError> {
+        Supply::start(self.source.clone(), &self.people, mix, total, ahead).await
+    }
+
+    /// Runs one load with what was [prepared](Self::prepare) for it: the first request is sent at once.
+    ///
+    /// # Errors
+    /// Where the emulator does not tell its figures.
+    pub async fn run_prepared(
+        &self,
+        title: &str,
+        mix: &Mix,
+        arrivals: Arrivals,
+        total: Option<u64>,
+        supply: Supply,
+    ) -> Result<Report, SessionError> {
         let lasting = arrivals.lasting();
         let recorder = Arc::new(Recorder::new(lasting));
-        let supply = Supply::start(self.source.clone(), &self.people, mix, total, ahead).await?;
         let schedule = match &arrivals {
             Arrivals::Open { schedule, .. } => Some(schedule.clone()),
             Arrivals::Closed { .. } => None,

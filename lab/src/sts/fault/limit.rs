@@ -16,6 +16,14 @@ impl RateLimit {
         let sound = |number: f64| number > 0.0 && number <= 1e6;
         if sound(rate) && sound(burst) && burst >= 1.0 { Ok(Self { rate, burst }) } else { Err(UnknownLimit) }
     }
+
+    /// The same limit for `scale` times the requests.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn scaled(self, scale: f64) -> Result<Self, UnknownLimit> {
+        Self::new(self.rate * scale, (self.burst * scale).max(1.0))
+    }
 }
 
 /// A text that is no limit.
