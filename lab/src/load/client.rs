@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -26,6 +26,8 @@ const MOST_CONNECTIONS: usize = 256;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long a failed connection speaks for those that wait for one.
 const FAILURE_LASTS: Duration = Duration::from_millis(20);
+/// How often a request is sent that a server on its way out has not looked at.
+const ATTEMPTS: u32 = 4;
 /// The longest answer that is read, in bytes.
 const LONGEST_ANSWER: usize = 1 << 20;
 /// What an API server is asked.
@@ -52,6 +54,8 @@ struct Link {
     in_flight: Arc<AtomicUsize>,
     /// How many streams the server allows.
     streams: Arc<AtomicUsize>,
+    /// Whether the server takes no more requests on it.
+    closing: Arc<AtomicBool>,
 }
 
 /// A connection with a stream that is free for whoever has this.
@@ -148,9 +152,23 @@ impl Client {
 
     async fn exchange(&self, payload: Bytes) -> Result<AnswerKind, SendError> {
         let broken = |error: &dyn std::error::Error| SendError::Broken(chain(error));
-        let request = self.request(payload);
-        let mut stream = self.stream().await?;
-        let answer = stream.0.sender.send_request(request).await.map_err(|error| broken(&error))?;
+        let mut request = self.request(payload);
+        let mut attempts = ATTEMPTS;
+        let (answer, _stream) = loop {
+            attempts -= 1;
+            let again = request.clone();
+            let mut stream = self.stream().await?;
+            let mut failed = match stream.0.sender.try_send_request(request).await {
+                Ok(answer) => break (answer, stream),
+                Err(failed) => failed,
+            };
+            // As Go's client: what the server says that it has not looked at is sent again on another connection.
+            if attempts == 0 || failed.take_message().is_none() && !is_unprocessed(failed.error()) {
+                return Err(broken(failed.error()));
+            }
+            stream.0.closing.store(true, Ordering::Relaxed);
+            request = again;
+        };
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, LONGEST_ANSWER).collect().await;
         let body = body.map_err(|error| broken(&*error))?.to_bytes();
@@ -209,7 +227,7 @@ impl Client {
     /// A connection that has a stream free; where there may be no more connections, the least used one.
     fn free(&self) -> Option<Stream> {
         let mut links = self.links();
-        links.retain(|link| !link.sender.is_closed());
+        links.retain(|link| !link.sender.is_closed() && !link.closing.load(Ordering::Relaxed));
         if links.len() < self.connections {
             return None;
         }
@@ -256,7 +274,7 @@ impl Client {
                     tracing::debug!(%error, "a connection to the target ended");
                 }
             });
-            Ok(Link { sender, in_flight: Arc::default(), streams })
+            Ok(Link { sender, in_flight: Arc::default(), streams, closing: Arc::default() })
         };
         let link = timeout(CONNECT_WITHIN, dialled)
             .await
@@ -269,6 +287,18 @@ impl Client {
     fn links(&self) -> MutexGuard<'_, Vec<Link>> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the server says that it has done nothing about a request: a connection that it ends in an orderly way
+/// (RFC 9113, 6.8), as kube-apiserver does after it has refused a token, or a stream that it refuses (8.7).
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    let http2 = std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
+    http2.is_some_and(|error| {
+        let reason = error.reason();
+        error.is_remote()
+            && (error.is_go_away() && reason == Some(h2::Reason::NO_ERROR)
+                || error.is_reset() && reason == Some(h2::Reason::REFUSED_STREAM))
+    })
 }
 
 /// An error with its causes.
