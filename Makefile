@@ -1,6 +1,6 @@
 # The daily commands. Every one works on a fresh checkout; what it needs beyond a Rust toolchain it says.
 
-.PHONY: help build test check unit integration control-plane assets tools deny fmt demo regions clean
+.PHONY: help build test check unit integration control-plane assets tools deny fmt demo bench regions clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
@@ -10,6 +10,9 @@ build: ## The release binaries: target/release/arngate and arngate-lab
 
 demo: ## How a token becomes a Kubernetes user, step by step
 	cargo run --release -p arngate-lab -- demo
+
+bench: assets build ## Measure arngate beside aws-iam-authenticator (some ten minutes, an idle machine)
+	cargo run --release -p arngate-lab -- compare
 
 test: check unit integration control-plane ## Everything below, installing or building what is missing
 
@@ -24,7 +27,7 @@ unit: ## Tests beside the code, properties included
 
 integration: assets ## The real binaries from outside, against the STS emulator and real clients
 	cargo test --locked -p arngate $(patsubst tests/%.rs,--test %,$(wildcard tests/*.rs))
-	cargo test --locked -p arngate-lab --test demo --test sts
+	cargo test --locked -p arngate-lab --test demo --test sts --test load
 
 control-plane: assets ## A real etcd and kube-apiserver ask arngate
 	cargo test --locked -p arngate-lab --test control_plane

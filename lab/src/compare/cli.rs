@@ -119,7 +119,7 @@ async fn version(program: &Program) -> anyhow::Result<String> {
     let text = String::from_utf8_lossy(&output.stdout);
     let json: Option<serde_json::Value> = serde_json::from_str(&text).ok();
     let named = json.as_ref().and_then(|json| {
-        ["Version", "version"].into_iter().find_map(|name| json[name].as_str()).map(str::to_owned)
+        ["Version", "version"].into_iter().find_map(|name| json.get(name)?.as_str()).map(str::to_owned)
     });
     let first = || text.lines().next().unwrap_or_default().trim().trim_start_matches("arngate ").to_owned();
     Ok(named.filter(|version| !version.is_empty()).unwrap_or_else(first))

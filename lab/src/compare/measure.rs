@@ -130,6 +130,12 @@ struct Load {
     expected: &'static [AnswerKind],
 }
 
+/// Tokens none of which was sent before.
+fn distinct(name: &'static str, requests: u64) -> Load {
+    let expected = &[AnswerKind::Authenticated];
+    Load { name, mix: Mix::default(), parallel: PARALLEL, requests: requests.max(1), expected }
+}
+
 impl Measurement {
     /// Starts the emulator. `requests` is the size of most loads; `stop` ends a run early.
     ///
@@ -149,8 +155,14 @@ impl Measurement {
     /// Where it cannot be started or loaded, or answers otherwise than it should.
     pub async fn measure(&self, program: &Program) -> Result<Figures, MeasureError> {
         let (distinct, repeated, foreign, slow_sts, memory_1k) = self.with_few(program).await?;
-        let memory_10k = self.with_many(program).await?;
-        Ok(Figures { distinct, repeated, foreign, slow_sts, memory_1k, memory_10k })
+        Ok(Figures {
+            distinct,
+            repeated,
+            foreign,
+            slow_sts,
+            memory_1k,
+            memory_10k: self.with_many(program).await?,
+        })
     }
 
     async fn with_few(
@@ -159,12 +171,12 @@ impl Measurement {
     ) -> Result<(LoadFigures, LoadFigures, LoadFigures, LoadFigures, u64), MeasureError> {
         let (server, session) = self.start(program, &self.few).await?;
         let load = async |load: Load| self.load(program, &server, &session, load).await;
-        load(self.distinct("warming up", self.requests / 10)).await?;
-        let distinct = load(self.distinct("distinct tokens", self.requests)).await?;
+        load(distinct("warming up", self.requests / 10)).await?;
+        let fresh = load(distinct("distinct tokens", self.requests)).await?;
         let repeated = load(Load {
             name: "repeated tokens",
             mix: Mix { repeat: 1.0, pool: Some(POOL), ..Mix::default() },
-            ..self.distinct("", self.requests)
+            ..distinct("", self.requests)
         });
         let repeated = repeated.await?;
         let foreign = load(Load {
@@ -172,27 +184,22 @@ impl Measurement {
             mix: Mix { garbage: 1.0, ..Mix::default() },
             requests: self.requests * 4,
             expected: &[AnswerKind::Denied, AnswerKind::Refused],
-            ..self.distinct("", 0)
+            ..distinct("", 0)
         });
         let foreign = foreign.await?;
         let conditions = Conditions { latency: Latency::Fixed(SLOW_STS), ..Conditions::default() };
         self.sts.emulator().faults().apply(conditions);
-        let slow = Load { parallel: PARALLEL_SLOW, ..self.distinct("slow STS", self.requests / 2) };
+        let slow = Load { parallel: PARALLEL_SLOW, ..distinct("slow STS", self.requests / 2) };
         let slow_sts = load(slow).await;
         self.sts.emulator().faults().clear();
-        Ok((distinct, repeated, foreign, slow_sts?, server.usage()?.resident_peak))
+        Ok((fresh, repeated, foreign, slow_sts?, server.usage()?.resident_peak))
     }
 
     async fn with_many(&self, program: &Program) -> Result<u64, MeasureError> {
         let (server, session) = self.start(program, &self.many).await?;
         // What is of interest is what look-ups among so many leave behind.
-        self.load(program, &server, &session, self.distinct("10,000 mappings", self.requests / 2)).await?;
+        self.load(program, &server, &session, distinct("10,000 mappings", self.requests / 2)).await?;
         Ok(server.usage()?.resident_peak)
-    }
-
-    fn distinct(&self, name: &'static str, requests: u64) -> Load {
-        let expected = &[AnswerKind::Authenticated];
-        Load { name, mix: Mix::default(), parallel: PARALLEL, requests: requests.max(1), expected }
     }
 
     async fn start(

@@ -125,6 +125,9 @@ pub struct Table {
     pub costs: Vec<Cost>,
 }
 
+/// A load of a run.
+type LoadOf = fn(&Figures) -> &LoadFigures;
+
 /// Both programs' figures, one for each run, and the sizes of their files in bytes.
 #[derive(Debug, Clone)]
 pub struct Runs {
@@ -175,7 +178,7 @@ impl Runs {
     /// What measuring cost.
     #[must_use]
     pub fn costs(&self) -> Vec<Cost> {
-        let loads: [(&'static str, fn(&Figures) -> &LoadFigures); 4] = [
+        let loads: [(&'static str, LoadOf); 4] = [
             ("distinct", |figures| &figures.distinct),
             ("repeated", |figures| &figures.repeated),
             ("not ours", |figures| &figures.foreign),
@@ -239,7 +242,8 @@ impl Table {
             for (place, (cell, width)) in line.iter().zip(&widths).enumerate() {
                 let blanks = " ".repeat(width.saturating_sub(cell.chars().count()));
                 // Names to the left, figures to the right.
-                text += &if place == 0 { format!("{cell}{blanks}") } else { format!("  {blanks}{cell}") };
+                let parts = if place == 0 { [cell, &blanks, ""] } else { ["  ", &blanks, cell] };
+                text.extend(parts);
             }
             text.push('\n');
         }

@@ -107,7 +107,7 @@ impl AnswerKind {
         }
     }
 
-    /// Reads an API server's answer to a SelfSubjectReview, which it makes of a token that it takes.
+    /// Reads an API server's answer to a `SelfSubjectReview`, which it makes of a token that it takes.
     #[must_use]
     pub fn of_self_review(status: StatusCode) -> Self {
         if status.is_success() { Self::Authenticated } else { Self::of_status(status) }

@@ -24,23 +24,27 @@ const AHEAD: u64 = 20_000;
 /// arguments that make no sense; 3 where a --fail-… bound was missed.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("target").required(true))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Args {
     /// The kubeconfig by which kube-apiserver finds the webhook
     #[arg(long, value_name = "FILE", group = "target", help_heading = "Target")]
     pub(super) webhook_kubeconfig: Option<PathBuf>,
-    /// The webhook's URL, such as https://localhost:21362/authenticate
+    /// The webhook's URL, such as <https://localhost:21362/authenticate>
     #[arg(long, value_name = "URL", group = "target", help_heading = "Target")]
     pub(super) webhook: Option<String>,
-    /// A kubeconfig of a kube-apiserver, which is asked for SelfSubjectReviews with the tokens; its user's own
+    /// A kubeconfig of a kube-apiserver, which is asked for `SelfSubjectReviews` with the tokens; its user's own
     /// credentials are not used
     #[arg(long, value_name = "FILE", group = "target", help_heading = "Target")]
     pub(super) apiserver_kubeconfig: Option<PathBuf>,
     /// A kube-apiserver's URL
     #[arg(long, value_name = "URL", group = "target", help_heading = "Target")]
     pub(super) apiserver: Option<String>,
-    /// Start this arngate (by default the one beside this program), with the emulator as its STS
-    #[arg(long, value_name = "FILE", num_args = 0..=1, group = "target", help_heading = "Target")]
-    pub(super) with_arngate: Option<Option<PathBuf>>,
+    /// Start an arngate, with the emulator as its STS
+    #[arg(long, group = "target", help_heading = "Target")]
+    pub(super) with_arngate: bool,
+    /// Which arngate --with-arngate starts [default: the one beside this program]
+    #[arg(long, value_name = "FILE", requires = "with_arngate", help_heading = "Target")]
+    pub(super) arngate: Option<PathBuf>,
     /// Whom to trust, in PEM: CAs, or the server's very certificate
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     pub(super) ca: Option<PathBuf>,
@@ -278,18 +282,14 @@ impl Args {
 
     pub(super) fn location(&self) -> anyhow::Result<Location> {
         let kubeconfig = self.webhook_kubeconfig.as_ref().or(self.apiserver_kubeconfig.as_ref());
-        let mut location = match kubeconfig {
-            Some(path) => {
-                let Kubeconfig { server, authority, server_name, client } = Kubeconfig::read(path)?;
-                // Where an API server is shown a certificate, it asks no webhook about the token.
-                let client = client.filter(|_| self.via() != Via::ApiServer);
-                Location { url: server, authority, server_name, client }
-            }
-            None => {
-                let url = self.webhook.as_ref().or(self.apiserver.as_ref()).cloned().unwrap_or_default();
-                Location { url, ..Location::default() }
-            }
-        };
+        let url = self.webhook.as_ref().or(self.apiserver.as_ref()).cloned().unwrap_or_default();
+        let mut location = Location { url, ..Location::default() };
+        if let Some(path) = kubeconfig {
+            let Kubeconfig { server, authority, server_name, client } = Kubeconfig::read(path)?;
+            // Where an API server is shown a certificate, it asks no webhook about the token.
+            let client = client.filter(|_| self.via() != Via::ApiServer);
+            location = Location { url: server, authority, server_name, client };
+        }
         let read = |path: &PathBuf| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
         if let Some(path) = &self.ca {
             location.authority = Some(read(path)?);

@@ -80,9 +80,9 @@ async fn open(
     };
     // A thread of its own: the runtime's timers know whole milliseconds, and its workers are busy with answers.
     let stopped = stop.clone();
-    let dispatched = tokio::task::spawn_blocking(move || dispatcher.dispatch(&schedule, &stopped));
+    let sending = tokio::task::spawn_blocking(move || dispatcher.dispatch(&schedule, &stopped));
     // A dispatcher that panicked has sent nothing more, which the counts show.
-    let _ = dispatched.await;
+    let _ = sending.await;
     tasks.close();
     // Each waits for its answer, up to the client's limit.
     tasks.wait().await;

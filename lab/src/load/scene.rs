@@ -26,7 +26,7 @@ impl Scene {
     pub(super) async fn set_up(args: &Args, population: &Population) -> anyhow::Result<Self> {
         let target =
             async |location: Location| Target::resolve(&location, args.via(), args.allow_remote).await;
-        if args.with_arngate.is_none() && !args.with_sts {
+        if !args.with_arngate && !args.with_sts {
             let sts = args.sts_metrics.as_deref().map(StsView::at).transpose()?;
             return Ok(Self { target: target(args.location()?).await?, sts, _server: None, _emulator: None });
         }
@@ -48,13 +48,13 @@ impl Scene {
         }
         let emulator = StsThread::start(builder).await?;
         let sts = Some(StsView::Here(Arc::clone(emulator.emulator())));
-        let Some(program) = &args.with_arngate else {
+        if !args.with_arngate {
             explain(&emulator, population);
             let location = wait_for_server(args).await?;
             let target = target(location).await?;
             return Ok(Self { target, sts, _server: None, _emulator: Some(emulator) });
-        };
-        let program = program.clone().map_or_else(arngate_beside, Ok)?;
+        }
+        let program = args.arngate.clone().map_or_else(arngate_beside, Ok)?;
         let settings = Settings {
             program: &program,
             cluster_id: &args.cluster_id,

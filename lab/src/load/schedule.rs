@@ -146,7 +146,7 @@ impl Schedule {
         let mut begun = Duration::ZERO;
         for stage in &self.stages {
             if time < begun + stage.lasting {
-                return stage.rate_at((time - begun).as_secs_f64());
+                return stage.rate_at(time.saturating_sub(begun).as_secs_f64());
             }
             begun += stage.lasting;
         }
@@ -238,8 +238,8 @@ mod tests {
         assert_eq!((arrivals.len(), schedule.expected()), (30, 30));
         assert_eq!(arrivals.iter().filter(|time| (2.0..3.0).contains(*time)).count(), 10);
         assert!(arrivals.windows(2).all(|pair| pair[0] <= pair[1]));
-        let rate = |ms| schedule.rate_at(Duration::from_millis(ms));
-        assert_eq!([rate(1000), rate(2500), rate(4000), rate(5000)], [5.0, 10.0, 5.0, 0.0]);
+        let rate = |ms| format!("{:.3}", schedule.rate_at(Duration::from_millis(ms)));
+        assert_eq!([1000, 2500, 4000, 5000].map(rate), ["5.000", "10.000", "5.000", "0.000"]);
     }
 
     #[test]

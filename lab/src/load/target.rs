@@ -15,7 +15,7 @@ const LOOK_UP_WITHIN: Duration = Duration::from_secs(5);
 pub enum Via {
     /// The webhook itself, by TokenReviews of this version, as a kube-apiserver sends them.
     Webhook(ReviewVersion),
-    /// A kube-apiserver, by SelfSubjectReviews that carry the token.
+    /// A kube-apiserver, by `SelfSubjectReviews` that carry the token.
     ApiServer,
 }
 
@@ -130,7 +130,7 @@ impl Target {
     }
 }
 
-/// Where exactly requests go: as kube-apiserver asks its webhook, or its own API for SelfSubjectReviews.
+/// Where exactly requests go: as kube-apiserver asks its webhook, or its own API for `SelfSubjectReviews`.
 fn path(uri: &Uri, via: Via) -> Option<Uri> {
     let path = match via {
         Via::Webhook(_) if uri.query().is_some() => return Some(uri.clone()),

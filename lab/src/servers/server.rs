@@ -16,7 +16,7 @@ use crate::{
     sts::Emulator,
 };
 
-const START_WITHIN: Duration = Duration::from_secs(60);
+const START_WITHIN: Duration = Duration::from_mins(1);
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 /// How much of a log is shown where something went wrong, in bytes.
 const LOG_END: u64 = 2_000;
@@ -301,10 +301,11 @@ fn read_from(log: &Path, from: u64) -> String {
 /// The URL in arngate's line, or in aws-iam-authenticator's.
 fn listening_line(line: &str) -> Option<String> {
     let line: Value = serde_json::from_str(line).ok()?;
-    if line["message"] == "listening" {
-        return line["url"].as_str().map(str::to_owned);
+    let text = |key: &str| line.get(key).and_then(Value::as_str);
+    if text("message") == Some("listening") {
+        return text("url").map(str::to_owned);
     }
-    let address = line["msg"].as_str()?.strip_prefix("listening on ")?;
+    let address = text("msg")?.strip_prefix("listening on ")?;
     Some(format!("https://{address}/authenticate"))
 }
 

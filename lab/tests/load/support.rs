@@ -78,7 +78,7 @@ pub(crate) async fn load(args: &[&str]) -> Run {
 /// The same, of an arngate that it starts.
 pub(crate) async fn load_arngate(args: &[&str]) -> Run {
     let program = tokio::task::spawn_blocking(arngate).await.unwrap().display().to_string();
-    load(&[&["--with-arngate", program.as_str()], args].concat()).await
+    load(&[&["--with-arngate", "--arngate", program.as_str()], args].concat()).await
 }
 
 /// How many requests came to a kind of answer.

@@ -175,6 +175,7 @@ pub struct About {
 
 impl Percentiles {
     /// Those of a histogram in microseconds.
+    #[must_use]
     pub fn of<T: hdrhistogram::Counter>(histogram: &Histogram<T>) -> Self {
         let at = |quantile| to_ms(histogram.value_at_quantile(quantile));
         // An empty histogram's least is 0.
