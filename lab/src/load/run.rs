@@ -155,3 +155,93 @@ async fn closed(
     while workers.join_next().await.is_some() {}
     started.elapsed()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use bytes::Bytes;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::load::{Location, Prepared, Recording, ReviewVersion, Spacing, Target, TokenClass, Via};
+
+    async fn client(address: SocketAddr, timeout: Duration) -> Arc<Client> {
+        let location = Location { url: format!("https://{address}/"), ..Location::default() };
+        let target = Target::resolve(&location, Via::Webhook(ReviewVersion::V1), false).await;
+        Arc::new(Client::new(target.unwrap_or_else(|error| panic!("{error}")), 1, timeout))
+    }
+
+    fn prepared() -> Prepared {
+        Prepared { class: TokenClass::Fresh, payload: Bytes::from_static(b"{}") }
+    }
+
+    fn schedule(stage: &str) -> Schedule {
+        Schedule::new(vec![stage.parse().unwrap()], Spacing::Even, None).unwrap()
+    }
+
+    fn count(recording: &Recording, kind: AnswerKind) -> u64 {
+        recording.answers()[kind.index()]
+    }
+
+    /// Somebody who takes connections and says nothing.
+    async fn silent() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_late_generator_is_charged_for_it() {
+        let (listener, address) = silent().await;
+        drop(listener);
+        let client = client(address, Duration::from_secs(10)).await;
+        let (send, supply) = Supply::by_hand(4);
+        let recorder = Arc::new(Recorder::new(Duration::from_secs(1)));
+        let stall = Duration::from_millis(150);
+        tokio::spawn(async move {
+            tokio::time::sleep(stall).await;
+            for _ in 0..3 {
+                send.send(prepared()).await.unwrap();
+            }
+        });
+        let arrivals = Arrivals::Open { schedule: schedule("1000:3ms"), in_flight: 10 };
+        run(&client, supply, arrivals, &recorder, &CancellationToken::new()).await;
+        let recording = recorder.snapshot();
+        // Nobody listens there: that takes no time, and all that is seen is the stall.
+        assert_eq!(count(&recording, AnswerKind::Transport), 3);
+        let least = Duration::from_micros(recording.latency().min());
+        assert!(least >= Duration::from_millis(145), "{least:?}");
+        assert!(recording.lag.min() >= 145_000, "{}", recording.lag.min());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_server_that_stalls_does_not_hold_up_the_schedule() {
+        let (_listener, address) = silent().await;
+        let client = client(address, Duration::from_secs(2)).await;
+        let (send, supply) = Supply::by_hand(10);
+        for _ in 0..10 {
+            send.send(prepared()).await.unwrap();
+        }
+        let recorder = Arc::new(Recorder::new(Duration::from_secs(1)));
+        let arrivals = Arrivals::Open { schedule: schedule("500:20ms"), in_flight: 4 };
+        run(&client, supply, arrivals, &recorder, &CancellationToken::new()).await;
+        let recording = recorder.snapshot();
+        assert_eq!(count(&recording, AnswerKind::TimedOut), 4);
+        assert_eq!(count(&recording, AnswerKind::NotSent), 6, "and nobody waits for a place");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_signal_ends_a_run() {
+        let (listener, address) = silent().await;
+        drop(listener);
+        let client = client(address, Duration::from_secs(10)).await;
+        let (_send, supply) = Supply::by_hand(1);
+        let recorder = Arc::new(Recorder::new(Duration::from_hours(1)));
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let arrivals = Arrivals::Closed { parallel: 4, lasting: Duration::from_hours(1) };
+        run(&client, supply, arrivals, &recorder, &stop).await;
+        assert_eq!(recorder.snapshot().answers().iter().sum::<u64>(), 0);
+    }
+}

@@ -8,9 +8,10 @@ use std::{
 
 use arngate::{
     sts::Endpoint,
-    token::{ClusterId, PresignError, presign},
+    token::{ClusterId, PREFIX, PresignError, presign},
 };
 use aws_credential_types::Credentials as AwsCredentials;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -22,6 +23,8 @@ use crate::sts::Credentials;
 const OLDEST: SignedDuration = SignedDuration::from_mins(12);
 /// How old a repeated token gets before another takes its place; clients keep one for 14 minutes.
 const RENEWED_AFTER: SignedDuration = SignedDuration::from_mins(10);
+/// How old a forged token's date gets.
+const FORGED_ANEW_AFTER: SignedDuration = SignedDuration::from_mins(1);
 /// How many garbage tokens there are.
 const GARBAGE: usize = 256;
 
@@ -105,6 +108,34 @@ fn aws(credentials: &Credentials) -> AwsCredentials {
     AwsCredentials::new(access_key_id, secret_access_key, session_token.clone(), None, "lab")
 }
 
+/// A token whose access key is replaced by one that nobody has. STS refuses it for that, and looks at no signature:
+/// signing each anew would only cost the generator's CPU, which a flood has better uses for.
+struct Forge {
+    /// The URL before and after the access key.
+    around: Option<(Timestamp, String, String)>,
+}
+
+impl Forge {
+    fn token(
+        &mut self,
+        source: &Source,
+        key: &str,
+        secret: &str,
+        now: Timestamp,
+    ) -> Result<Bytes, TokenError> {
+        if self.around.as_ref().is_none_or(|(signed, ..)| now.duration_since(*signed) > FORGED_ANEW_AFTER) {
+            let credentials = AwsCredentials::new(key, secret, None, None, "lab");
+            let token = presign(&credentials, &source.cluster_id, &source.endpoint, now)?;
+            let url = token.expose().strip_prefix(PREFIX).and_then(|url| URL_SAFE_NO_PAD.decode(url).ok());
+            let url = url.and_then(|url| String::from_utf8(url).ok()).unwrap_or_default();
+            let (before, after) = url.split_once(key).unwrap_or_default();
+            self.around = Some((now, before.to_owned(), after.to_owned()));
+        }
+        let (_, before, after) = self.around.as_ref().ok_or(TokenError::Nobody)?;
+        Ok(source.payload(&format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(format!("{before}{key}{after}")))))
+    }
+}
+
 /// Signs what no request has carried before: a principal and a second each.
 struct Fresh {
     people: Vec<AwsCredentials>,
@@ -153,6 +184,7 @@ struct Maker {
     source: Source,
     draws: Draws,
     fresh: Fresh,
+    forge: Forge,
     /// One a principal, made when it is first drawn.
     repeated: Vec<Option<(Timestamp, Bytes)>>,
     garbage: Vec<Bytes>,
@@ -170,6 +202,7 @@ impl Maker {
         Ok(Self {
             repeated: vec![None; pool],
             fresh: Fresh::new(people, Timestamp::now()),
+            forge: Forge { around: None },
             garbage,
             draws,
             source,
@@ -199,7 +232,7 @@ impl Maker {
             }
             TokenClass::Forged => {
                 let (key, secret) = self.draws.forged();
-                self.source.signed(&AwsCredentials::new(key, secret, None, None, "lab"), now)?
+                self.forge.token(&self.source, &key, &secret, now)?
             }
             TokenClass::Garbage => {
                 let place = self.draws.below(self.garbage.len());
@@ -266,6 +299,13 @@ impl Supply {
         Ok(Self { made: Mutex::new(made), stop })
     }
 
+    /// Requests that a test makes.
+    #[cfg(test)]
+    pub(super) fn by_hand(ahead: usize) -> (mpsc::Sender<Prepared>, Self) {
+        let (send, made) = mpsc::channel(ahead);
+        (send, Self { made: Mutex::new(made), stop: Arc::default() })
+    }
+
     /// The next request; `None` where all have been sent.
     pub async fn next(&self) -> Option<Prepared> {
         self.made.lock().await.recv().await
@@ -281,5 +321,103 @@ impl Supply {
 impl Drop for Supply {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use arngate::{identity::Partition, sts::Endpoints, token::parse};
+
+    use super::*;
+    use crate::load::{Counts, Population};
+
+    fn maker(mix: &Mix, roles: usize) -> Maker {
+        let source = Source::new("lab", "us-east-1", Via::ApiServer).unwrap();
+        let population = Population::generated(Counts { roles, ..Counts::default() });
+        Maker::new(source, population.credentials(), mix).unwrap()
+    }
+
+    /// So many tokens, of a kind.
+    fn tokens(maker: &mut Maker, count: usize) -> Vec<(TokenClass, String)> {
+        let made = (0..count).map(|_| maker.make().unwrap());
+        let token = |payload: &Bytes| String::from_utf8(payload.to_vec()).unwrap().replace("Bearer ", "");
+        made.map(|made| (made.class, token(&made.payload))).collect()
+    }
+
+    /// The access key of a token that arngate sends to STS.
+    fn access_key(token: &str) -> Option<String> {
+        let endpoints = Endpoints::new(Partition::Aws, None, &[]).unwrap();
+        let parsed = parse(token, &endpoints, Timestamp::now()).ok()?;
+        Some(parsed.access_key_id().to_owned())
+    }
+
+    #[test]
+    fn fresh_tokens_are_all_distinct_and_all_principals_have_their_turn() {
+        let mut maker = maker(&Mix::default(), 3);
+        let tokens = tokens(&mut maker, 300);
+        let distinct: HashSet<&String> = tokens.iter().map(|(_, token)| token).collect();
+        assert_eq!(distinct.len(), 300);
+        let keys: HashSet<String> = tokens.iter().map(|(_, token)| access_key(token).unwrap()).collect();
+        assert_eq!(keys.len(), 3);
+    }
+
+    #[test]
+    fn fresh_tokens_are_never_too_old_and_begin_anew_at_last() {
+        let now = Timestamp::from_second(1_768_478_400).unwrap();
+        let keys = AwsCredentials::new("AKIA", "secret", None, None, "test");
+        let mut fresh = Fresh::new(vec![keys], now);
+        let count = usize::try_from(distinct(1)).unwrap();
+        let times: Vec<Timestamp> = (0..=count).map(|_| fresh.draw(now).unwrap().1).collect();
+        let all: HashSet<&Timestamp> = times.iter().take(count).collect();
+        assert_eq!(all.len(), count);
+        assert!(times.iter().all(|time| now.duration_since(*time) < OLDEST));
+        assert_eq!(times[count], now);
+        // A second later there is a new one.
+        let later = now + SignedDuration::from_secs(1);
+        assert_eq!(fresh.draw(later).unwrap().1, later);
+    }
+
+    #[test]
+    fn repeated_tokens_are_those_of_the_pool() {
+        let mut maker = maker(&Mix { repeat: 1.0, pool: Some(2), ..Mix::default() }, 5);
+        let tokens = tokens(&mut maker, 100);
+        let distinct: HashSet<&String> = tokens.iter().map(|(_, token)| token).collect();
+        assert_eq!(distinct.len(), 2);
+    }
+
+    #[test]
+    fn forged_tokens_pass_for_tokens_and_have_keys_of_their_own() {
+        let mut maker = maker(&Mix { forged: 1.0, ..Mix::default() }, 1);
+        let keys: HashSet<Option<String>> =
+            tokens(&mut maker, 50).iter().map(|(_, token)| access_key(token)).collect();
+        assert!(keys.len() == 50 && !keys.contains(&None), "{keys:?}");
+    }
+
+    #[test]
+    fn garbage_is_no_token() {
+        let mut maker = maker(&Mix { garbage: 1.0, ..Mix::default() }, 0);
+        assert!(tokens(&mut maker, 20).iter().all(|(_, token)| access_key(token).is_none()));
+    }
+
+    #[test]
+    fn where_there_is_nobody_nothing_is_signed() {
+        let source = Source::new("lab", "us-east-1", Via::ApiServer).unwrap();
+        assert!(matches!(Maker::new(source, &[], &Mix::default()), Err(TokenError::Nobody)));
+        assert!(Source::new("", "us-east-1", Via::ApiServer).is_err());
+        assert!(Source::new("lab", "nowhere", Via::ApiServer).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_supply_ends_with_its_total() {
+        let source = Source::new("lab", "us-east-1", Via::ApiServer).unwrap();
+        let mix = Mix { garbage: 1.0, ..Mix::default() };
+        let supply = Supply::start(source, &[], &mix, Some(7), 3).await.unwrap();
+        let mut count = 0;
+        while supply.next().await.is_some() {
+            count += 1;
+        }
+        assert_eq!(count, 7);
     }
 }

@@ -226,6 +226,17 @@ steps:
     }
 
     #[test]
+    fn the_examples_can_be_played() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
+        let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.len() >= 2);
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            Scenario::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_place() {
         for (from, to, message) in [
             ("rate: 20", "rte: 20", "line 8, column 5: \"rte\" is not known here"),
