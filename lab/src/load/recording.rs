@@ -11,6 +11,10 @@ use super::{AnswerKind, TokenClass};
 const LONGEST_MICROS: u64 = 120_000_000;
 /// How many intervals a run is parted into at most: what a plot can show.
 const INTERVALS: u32 = 150;
+/// How many there are at least.
+const FEWEST_INTERVALS: u32 = 8;
+/// How many requests an interval should have in the mean.
+const FILLED: u64 = 5;
 
 /// What came of the requests of one class.
 #[derive(Debug, Clone)]
@@ -59,12 +63,16 @@ fn micros(duration: Duration) -> u64 {
 }
 
 impl Recording {
-    /// For a run of about `lasting`.
+    /// For a run of about `lasting` and, where that is known, about `expected` requests: the fewer there are, the
+    /// longer intervals are.
     #[must_use]
-    pub fn new(lasting: Duration) -> Self {
+    pub fn new(lasting: Duration, expected: Option<u64>) -> Self {
+        let filled = expected.map_or(INTERVALS, |expected| {
+            u32::try_from(expected / FILLED).unwrap_or(INTERVALS).clamp(FEWEST_INTERVALS, INTERVALS)
+        });
         let class = ClassRecording { latency: latencies(3), answers: [0; AnswerKind::ALL.len()] };
         // Whole steps, so that plots have sensible times.
-        let width = (lasting / INTERVALS).as_millis().div_ceil(100).max(1) * 100;
+        let width = (lasting / filled).as_millis().div_ceil(100).max(1) * 100;
         Self {
             width: Duration::from_millis(u64::try_from(width).unwrap_or(u64::MAX)),
             intervals: Vec::new(),
@@ -164,10 +172,10 @@ fn add(to: &mut [u64], from: &[u64]) {
 pub struct Recorder(Mutex<Recording>);
 
 impl Recorder {
-    /// For a run of about `lasting`.
+    /// See [`Recording::new`].
     #[must_use]
-    pub fn new(lasting: Duration) -> Self {
-        Self(Mutex::new(Recording::new(lasting)))
+    pub fn new(lasting: Duration, expected: Option<u64>) -> Self {
+        Self(Mutex::new(Recording::new(lasting, expected)))
     }
 
     /// See [`Recording::add`].
@@ -216,7 +224,7 @@ mod tests {
     #[test]
     fn a_stall_is_seen_by_all_who_came_meanwhile() {
         // Every 10 ms one, and the server stops for a second: had only one waited, p50 would not know.
-        let mut recording = Recording::new(Duration::from_secs(1));
+        let mut recording = Recording::new(Duration::from_secs(1), None);
         for number in 0..100 {
             let planned = MS(10 * number);
             recording.add(
@@ -232,7 +240,7 @@ mod tests {
 
     #[test]
     fn what_was_recorded_apart_is_merged() {
-        let (mut one, mut other) = (Recording::new(MS(1000)), Recording::new(MS(1000)));
+        let (mut one, mut other) = (Recording::new(MS(1000), None), Recording::new(MS(1000), None));
         for number in 1..=50 {
             one.add(TokenClass::Fresh, AnswerKind::Authenticated, MS(100), MS(number));
             other.add(TokenClass::Garbage, AnswerKind::Denied, MS(150), MS(50 + number));
@@ -251,7 +259,7 @@ mod tests {
 
     #[test]
     fn requests_count_where_they_start_and_where_they_end() {
-        let mut recording = Recording::new(MS(1000));
+        let mut recording = Recording::new(MS(1000), None);
         recording.add(TokenClass::Fresh, AnswerKind::Throttled, MS(50), MS(200));
         assert_eq!(recording.intervals[0].started, 1);
         assert_eq!(recording.intervals[2].ended[AnswerKind::Throttled.index()], 1);
@@ -260,14 +268,14 @@ mod tests {
 
     #[test]
     fn what_was_not_sent_has_no_latency() {
-        let mut recording = Recording::new(MS(1000));
+        let mut recording = Recording::new(MS(1000), None);
         recording.add(TokenClass::Fresh, AnswerKind::NotSent, MS(0), MS(0));
         assert_eq!((recording.latency().len(), recording.answers()[AnswerKind::NotSent.index()]), (0, 1));
     }
 
     #[test]
     fn memory_is_bounded_whatever_the_run_is() {
-        let mut recording = Recording::new(Duration::from_hours(10));
+        let mut recording = Recording::new(Duration::from_hours(10), None);
         for minute in 0..6_000 {
             recording.add(TokenClass::Fresh, AnswerKind::Denied, Duration::from_mins(minute), MS(1));
         }

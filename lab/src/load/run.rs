@@ -197,7 +197,7 @@ mod tests {
         drop(listener);
         let client = client(address, Duration::from_secs(10)).await;
         let (send, supply) = Supply::by_hand(4);
-        let recorder = Arc::new(Recorder::new(Duration::from_secs(1)));
+        let recorder = Arc::new(Recorder::new(Duration::from_secs(1), None));
         let stall = Duration::from_millis(150);
         tokio::spawn(async move {
             tokio::time::sleep(stall).await;
@@ -223,7 +223,7 @@ mod tests {
         for _ in 0..10 {
             send.send(prepared()).await.unwrap();
         }
-        let recorder = Arc::new(Recorder::new(Duration::from_secs(1)));
+        let recorder = Arc::new(Recorder::new(Duration::from_secs(1), None));
         let arrivals = Arrivals::Open { schedule: schedule("500:20ms"), in_flight: 4 };
         run(&client, supply, arrivals, &recorder, &CancellationToken::new()).await;
         let recording = recorder.snapshot();
@@ -237,7 +237,7 @@ mod tests {
         drop(listener);
         let client = client(address, Duration::from_secs(10)).await;
         let (_send, supply) = Supply::by_hand(1);
-        let recorder = Arc::new(Recorder::new(Duration::from_hours(1)));
+        let recorder = Arc::new(Recorder::new(Duration::from_hours(1), None));
         let stop = CancellationToken::new();
         stop.cancel();
         let arrivals = Arrivals::Closed { parallel: 4, lasting: Duration::from_hours(1) };

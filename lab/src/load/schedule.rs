@@ -126,10 +126,13 @@ impl Schedule {
             .stages
             .iter()
             .map(|Stage { from, to, lasting }| {
+                // Three digits are enough to be read.
+                let [from, to, seconds] =
+                    [*from, *to, lasting.as_secs_f64()].map(|number| (number * 1000.0).round() / 1000.0);
                 if (from - to).abs() < f64::EPSILON {
-                    format!("{from}/s for {lasting:?}")
+                    format!("{from}/s for {seconds} s")
                 } else {
-                    format!("{from} to {to}/s in {lasting:?}")
+                    format!("{from} to {to}/s in {seconds} s")
                 }
             })
             .collect();
@@ -259,6 +262,12 @@ mod tests {
         let stage = "10:10s".parse().unwrap();
         let schedule = Schedule::new(vec![stage], Spacing::Even, Some(7)).unwrap();
         assert_eq!((schedule.arrivals().count(), schedule.expected()), (7, 7));
+    }
+
+    #[test]
+    fn it_is_described_in_words() {
+        let schedule = schedule(&["0:29.99999999:2s", "30:1500ms"], Spacing::Even);
+        assert_eq!(schedule.describe(), "0 to 30/s in 2 s, then 30/s for 1.5 s, evenly spaced");
     }
 
     #[test]

@@ -77,7 +77,11 @@ impl Session {
         supply: Supply,
     ) -> Result<Report, SessionError> {
         let lasting = arrivals.lasting();
-        let recorder = Arc::new(Recorder::new(lasting));
+        let expected = match &arrivals {
+            Arrivals::Open { schedule, .. } => Some(schedule.expected()),
+            Arrivals::Closed { .. } => None,
+        };
+        let recorder = Arc::new(Recorder::new(lasting, expected));
         let schedule = match &arrivals {
             Arrivals::Open { schedule, .. } => Some(schedule.clone()),
             Arrivals::Closed { .. } => None,

@@ -2,6 +2,7 @@ use std::{
     ffi::OsString,
     fs,
     io::{self, Read as _, Seek as _, SeekFrom},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -265,7 +266,9 @@ fn launch(
         .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(file);
+        .stderr(file)
+        // A terminal's Ctrl-C ends the load first, which then ends this.
+        .process_group(0);
     spawn(command).map_err(ServerError::io(format!("run {}", program.display())))
 }
 

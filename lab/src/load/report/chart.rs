@@ -189,7 +189,9 @@ impl Chart {
                     gap = true;
                     continue;
                 }
-                let _ = write!(path, "{}{:.1} {:.1}", if gap { "M" } else { "L" }, at_x(*x), at_y(*y));
+                // A line of no length, with round ends, is a dot: what stands alone is seen, too.
+                let (begin, end) = if gap { ("M", "h0") } else { ("L", "") };
+                let _ = write!(path, "{begin}{:.1} {:.1}{end}", at_x(*x), at_y(*y));
                 gap = false;
             }
             let _ = write!(svg, "<path class=\"line {class}\" d=\"{path}\"/>");
@@ -245,6 +247,7 @@ mod tests {
         let svg = chart.render();
         let path = svg.split_once(" d=\"").unwrap().1.split_once('"').unwrap().0.to_owned();
         assert_eq!(path.matches('M').count(), 2, "{path}");
+        assert!(path.ends_with("h0"), "a point alone is a dot: {path}");
         assert!(!svg.contains("NaN"), "{svg}");
     }
 }

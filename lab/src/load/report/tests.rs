@@ -4,7 +4,7 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 
 /// A run of two seconds: 100 requests a second, the last ten of which wait long and fail.
 fn report() -> Report {
-    let mut recording = Recording::new(Duration::from_secs(2));
+    let mut recording = Recording::new(Duration::from_secs(2), None);
     for number in 0..190 {
         let class = if number % 2 == 0 { TokenClass::Fresh } else { TokenClass::Repeated };
         recording.add(class, AnswerKind::Authenticated, MS(10 * number), MS(1 + number % 10));
@@ -57,7 +57,7 @@ fn figures_follow_from_what_was_recorded() {
 
 #[test]
 fn a_run_without_requests_has_a_report_as_well() {
-    let recording = Recording::new(Duration::from_secs(1));
+    let recording = Recording::new(Duration::from_secs(1), None);
     let about = About {
         title: String::new(),
         target: String::new(),
