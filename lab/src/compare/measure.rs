@@ -14,7 +14,7 @@ use crate::{
         SendError, Session, SessionError, Source, StsView, Target, TargetError, TokenError, Via, webhook_of,
     },
     servers::{Server, ServerError, Settings, StsThread, StsThreadError, UsageError},
-    sts::{Conditions, Emulator, Latency},
+    sts::{Conditions, Emulator, Latency, Principal},
 };
 
 const CLUSTER_ID: &str = "compare";
@@ -142,10 +142,19 @@ impl Measurement {
     /// # Errors
     /// Where it does not start.
     pub async fn prepare(requests: u64, stop: CancellationToken) -> Result<Self, MeasureError> {
-        let of = |roles| Population::generated(Counts { roles, ..Counts::default() });
-        // The first thousand of the many are the few, keys included.
+        // Each request of a load is of a session of its own, as if so many people came: no access key is used so
+        // often that a server's limit for each would have a say.
+        let of = |roles| {
+            let sessions = usize::try_from(requests).unwrap_or(usize::MAX).div_ceil(roles);
+            Population::generated(Counts { roles, sessions, ..Counts::default() })
+        };
         let (few, many) = (of(FEW), of(MANY));
-        let sts = StsThread::start(Emulator::builder().principals(many.table().clone())).await?;
+        // Keys follow from the ARN, so that those whom both have are the same.
+        let everybody = few.table().clone();
+        for principal in many.table().all() {
+            everybody.add(Principal::clone(&principal));
+        }
+        let sts = StsThread::start(Emulator::builder().principals(everybody)).await?;
         Ok(Self { sts, few, many, requests, stop })
     }
 

@@ -258,6 +258,7 @@ impl Args {
         Ok(Population::generated(Counts {
             nodes: self.nodes,
             roles: self.roles.unwrap_or(roles),
+            sessions: 1,
             users: self.users.unwrap_or(users),
             strangers: self.strangers,
         }))

@@ -25,6 +25,7 @@ mod report;
 mod run;
 mod scene;
 mod schedule;
+mod seconds;
 mod session;
 mod sts_view;
 mod target;

@@ -14,8 +14,10 @@ const NODE_ROLE: &str = "lab-node";
 pub struct Counts {
     /// Instances of one role, whose session names are instance IDs.
     pub nodes: usize,
-    /// Roles, with one session each.
+    /// Roles.
     pub roles: usize,
+    /// Sessions of each role, with access keys of their own; one at least.
+    pub sessions: usize,
     /// Users.
     pub users: usize,
     /// Users whom STS knows and nobody has mapped.
@@ -41,11 +43,10 @@ impl Population {
             all.push(table.role(ACCOUNT, NODE_ROLE, &instance_id(number)));
         }
         for number in 0..counts.roles {
-            all.push(table.role(
-                ACCOUNT,
-                &format!("lab-role-{number:05}"),
-                &format!("person-{number:05}@lab.test"),
-            ));
+            let role = format!("lab-role-{number:05}");
+            for session in 0..counts.sessions.max(1) {
+                all.push(table.role(ACCOUNT, &role, &format!("person-{number:05}-{session}@lab.test")));
+            }
         }
         for number in 0..counts.users {
             all.push(table.user(ACCOUNT, &format!("lab/user-{number:05}")));
@@ -141,16 +142,16 @@ mod tests {
 
     #[test]
     fn everybody_is_mapped_but_strangers() {
-        let counts = Counts { nodes: 3, roles: 2, users: 2, strangers: 4 };
+        let counts = Counts { nodes: 3, roles: 2, sessions: 2, users: 2, strangers: 4 };
         let population = Population::generated(counts);
-        assert_eq!((population.credentials().len(), population.table().len()), (11, 11));
+        assert_eq!((population.credentials().len(), population.table().len()), (13, 13));
         let text = population.mappings("");
         let mappings = yaml::parse(&text, Limits::default()).unwrap().unwrap();
         let entries = |key| match &mappings.get(key).unwrap().value {
             Value::Sequence(entries) => entries.len(),
             _ => 0,
         };
-        // The nodes' role is one.
+        // Neither nodes nor sessions have entries of their own.
         assert_eq!((entries("mapRoles"), entries("mapUsers")), (3, 2), "{text}");
         assert!(!text.contains("stranger"));
     }

@@ -123,3 +123,94 @@ impl ServerCertVerifier for PinnedOrChained {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer, server::WebPkiClientVerifier};
+    use tokio::io::duplex;
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
+
+    /// A self-signed certificate for `localhost` that says that it is a CA, as aws-iam-authenticator's, or that it is
+    /// none; in PEM, with its key.
+    fn certificate(is_ca: bool) -> (String, String) {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.is_ca = if is_ca { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::NoCa };
+        let key = KeyPair::generate().unwrap();
+        let pem = key.serialize_pem();
+        (CertifiedIssuer::self_signed(params, key).unwrap().pem(), pem)
+    }
+
+    fn server((certificate, key): &(String, String), clients: Option<&str>) -> TlsAcceptor {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(pem) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                builder.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+        let key = PrivatePkcs8KeyDer::from_pem_slice(key.as_bytes()).unwrap().into();
+        let mut config = builder.with_single_cert(chain, key).unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// Whether both sides take each other.
+    async fn connects(server: &TlsAcceptor, config: Arc<ClientConfig>, name: &'static str) -> bool {
+        let (one, other) = duplex(16 * 1024);
+        let connector = TlsConnector::from(config);
+        let (client, server) =
+            tokio::join!(connector.connect(ServerName::try_from(name).unwrap(), one), server.accept(other));
+        client.is_ok() && server.is_ok()
+    }
+
+    #[tokio::test]
+    async fn the_very_certificate_is_taken_even_where_it_is_a_cas() {
+        for is_ca in [false, true] {
+            let (mine, another) = (certificate(is_ca), certificate(is_ca));
+            let server = server(&mine, None);
+            let trusting = |pem: &str| client(Some(pem.as_bytes()), None).unwrap();
+            assert!(connects(&server, trusting(&mine.0), "localhost").await, "{is_ca}");
+            assert!(!connects(&server, trusting(&another.0), "localhost").await, "{is_ca}");
+            // One of several will do.
+            assert!(
+                connects(&server, trusting(&(another.0.clone() + &mine.0)), "localhost").await,
+                "{is_ca}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_the_certificate_does_not_have_is_refused() {
+        let mine = certificate(false);
+        let config = client(Some(mine.0.as_bytes()), None).unwrap();
+        assert!(!connects(&server(&mine, None), config, "elsewhere").await);
+    }
+
+    #[tokio::test]
+    async fn a_client_certificate_is_shown() {
+        let (mine, theirs) = (certificate(false), certificate(false));
+        let server = server(&mine, Some(&theirs.0));
+        let shown = (theirs.0.clone().into_bytes(), theirs.1.clone().into_bytes());
+        let config = client(Some(mine.0.as_bytes()), Some(&shown)).unwrap();
+        assert!(connects(&server, config, "localhost").await);
+        let silent = client(Some(mine.0.as_bytes()), None).unwrap();
+        assert!(!connects(&server, silent, "localhost").await);
+    }
+
+    #[test]
+    fn what_is_no_pem_is_refused() {
+        assert!(matches!(client(Some(b"x"), None), Err(TlsError::Authority)));
+        let (mine, other) = (certificate(false), certificate(false));
+        let mixed = (mine.0.into_bytes(), other.1.into_bytes());
+        assert!(matches!(client(None, Some(&mixed)), Err(TlsError::Client(_))));
+    }
+}

@@ -16,11 +16,13 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::{Mix, ReviewVersion, TokenClass, Via, mix::Draws};
+use super::{
+    Mix, ReviewVersion, TokenClass, Via,
+    mix::Draws,
+    seconds::{OLDEST, Seconds},
+};
 use crate::sts::Credentials;
 
-/// How far back tokens are signed, so that more of them are distinct; they are taken for 15 minutes.
-const OLDEST: SignedDuration = SignedDuration::from_mins(12);
 /// How old a repeated token gets before another takes its place; clients keep one for 14 minutes.
 const RENEWED_AFTER: SignedDuration = SignedDuration::from_mins(10);
 /// How old a forged token's date gets.
@@ -62,6 +64,7 @@ pub struct Source {
     cluster_id: ClusterId,
     endpoint: Endpoint,
     via: Via,
+    seconds: Arc<Seconds>,
 }
 
 impl Source {
@@ -72,15 +75,15 @@ impl Source {
     pub fn new(cluster_id: &str, region: &str, via: Via) -> Result<Self, TokenError> {
         let cluster_id = cluster_id.parse().map_err(|error| TokenError::ClusterId(format!("{error}")))?;
         let endpoint = Endpoint::regional(region).map_err(|error| TokenError::Region(error.to_string()))?;
-        Ok(Self { cluster_id, endpoint, via })
+        Ok(Self { cluster_id, endpoint, via, seconds: Arc::default() })
     }
 
-    /// What is sent for one principal's token, signed now.
+    /// What is sent for one principal's token.
     ///
     /// # Errors
     /// Where it cannot be signed.
     pub fn one(&self, credentials: &Credentials) -> Result<Bytes, TokenError> {
-        Ok(self.signed(&aws(credentials), Timestamp::now())?)
+        Ok(self.signed(&aws(credentials), self.seconds.take(Timestamp::now()))?)
     }
 
     fn signed(&self, credentials: &AwsCredentials, time: Timestamp) -> Result<Bytes, PresignError> {
@@ -140,36 +143,23 @@ impl Forge {
 struct Fresh {
     people: Vec<AwsCredentials>,
     next: usize,
-    newest: Timestamp,
-    oldest: Timestamp,
-    now: Timestamp,
+    second: Timestamp,
 }
 
 impl Fresh {
-    fn new(people: Vec<AwsCredentials>, now: Timestamp) -> Self {
-        Self { people, next: 0, newest: now, oldest: now, now }
+    fn new(people: Vec<AwsCredentials>) -> Self {
+        Self { next: people.len(), people, second: Timestamp::UNIX_EPOCH }
     }
 
-    /// Whose token is next, and when it is signed. Where all have had one of this second, they go back in time;
-    /// where that goes too far back, they begin anew, and tokens repeat.
-    fn draw(&mut self, now: Timestamp) -> Option<(&AwsCredentials, Timestamp)> {
+    /// Whose token is next, and when it is signed. Where all have had one of a second, another is taken.
+    fn draw(&mut self, seconds: &Seconds, now: Timestamp) -> Option<(&AwsCredentials, Timestamp)> {
         if self.next == self.people.len() {
             self.next = 0;
-            let back = self.oldest.checked_sub(SignedDuration::from_secs(1)).unwrap_or(now);
-            if now.as_second() > self.newest.as_second() {
-                self.newest = now;
-                self.now = now;
-            } else if now.duration_since(back) < OLDEST {
-                self.oldest = back;
-                self.now = back;
-            } else {
-                self.oldest = now;
-                self.now = now;
-            }
+            self.second = seconds.take(now);
         }
         let person = self.people.get(self.next)?;
         self.next += 1;
-        Some((person, self.now))
+        Some((person, self.second))
     }
 }
 
@@ -187,6 +177,8 @@ struct Maker {
     forge: Forge,
     /// One a principal, made when it is first drawn.
     repeated: Vec<Option<(Timestamp, Bytes)>>,
+    /// When those of the pool are signed.
+    repeated_second: Option<Timestamp>,
     garbage: Vec<Bytes>,
 }
 
@@ -201,7 +193,8 @@ impl Maker {
         let garbage = (0..GARBAGE).map(|_| source.payload(&draws.garbage())).collect();
         Ok(Self {
             repeated: vec![None; pool],
-            fresh: Fresh::new(people, Timestamp::now()),
+            fresh: Fresh::new(people),
+            repeated_second: None,
             forge: Forge { around: None },
             garbage,
             draws,
@@ -214,7 +207,7 @@ impl Maker {
         let now = Timestamp::now();
         let payload = match class {
             TokenClass::Fresh => {
-                let (person, time) = self.fresh.draw(now).ok_or(TokenError::Nobody)?;
+                let (person, time) = self.fresh.draw(&self.source.seconds, now).ok_or(TokenError::Nobody)?;
                 self.source.signed(person, time)?
             }
             TokenClass::Repeated => {
@@ -224,8 +217,13 @@ impl Maker {
                 match slot {
                     Some((signed, payload)) if now.duration_since(*signed) < RENEWED_AFTER => payload.clone(),
                     _ => {
-                        let payload = self.source.signed(person, now)?;
-                        *slot = Some((now, payload.clone()));
+                        let time = match self.repeated_second {
+                            Some(time) if now.duration_since(time) < RENEWED_AFTER => time,
+                            _ => self.source.seconds.take(now),
+                        };
+                        self.repeated_second = Some(time);
+                        let payload = self.source.signed(person, time)?;
+                        *slot = Some((time, payload.clone()));
                         payload
                     }
                 }

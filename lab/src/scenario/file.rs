@@ -31,6 +31,7 @@ impl Scenario {
         let counts = Counts {
             nodes: count("nodes")?,
             roles: count("roles")?,
+            sessions: 1,
             users: count("users")?,
             strangers: count("strangers")?,
         };

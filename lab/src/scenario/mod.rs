@@ -108,11 +108,12 @@ impl Scenario {
     /// The same with `scale` times the principals, rates and counts, in a `hurry`th of the time.
     #[must_use]
     pub fn scaled(mut self, scale: f64, hurry: f64) -> Self {
-        let Counts { nodes, roles, users, strangers } = self.counts;
+        let Counts { nodes, roles, sessions, users, strangers } = self.counts;
         let number = |number: usize| scaled(number as u64, scale).try_into().unwrap_or(usize::MAX);
         self.counts = Counts {
             nodes: number(nodes),
             roles: number(roles),
+            sessions,
             users: number(users),
             strangers: number(strangers),
         };

@@ -39,10 +39,9 @@ fn what_is_expected_and_does_not_come_has_an_exit_code_of_its_own() {
     let text = "
 cluster: {roles: 2}
 steps:
+- load: {title: before, parallel: 2, duration: 10s, count: 4, expect: {failures: 0}}
 - sts: {fault: throttle}
 - load: {title: throttled, parallel: 2, duration: 10s, count: 4, expect: {failures: 0.5}}
-- sts: {}
-- load: {title: again, parallel: 2, duration: 10s, count: 4, expect: {failures: 0}}
 ";
     fs::write(&file, text).unwrap();
     let run = play(&[file.to_str().unwrap()]);
@@ -53,5 +52,5 @@ steps:
     fs::write(&file, text.replace("throttle", "thrttle")).unwrap();
     let run = play(&[file.to_str().unwrap()]);
     assert_eq!(run.code, Some(1));
-    assert!(run.stderr.contains("line 4, column"), "{}", run.stderr);
+    assert!(run.stderr.contains("line 5, column"), "{}", run.stderr);
 }

@@ -5,7 +5,7 @@ use quick_xml::escape::escape;
 const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 270.0;
 const LEFT: f64 = 62.0;
-const RIGHT: f64 = 22.0;
+const RIGHT: f64 = 32.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 40.0;
 

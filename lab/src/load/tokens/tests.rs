@@ -36,19 +36,19 @@ fn fresh_tokens_are_all_distinct_and_all_principals_have_their_turn() {
 }
 
 #[test]
-fn fresh_tokens_are_never_too_old_and_begin_anew_at_last() {
-    let now = Timestamp::from_second(1_768_478_400).unwrap();
-    let keys = AwsCredentials::new("AKIA", "secret", None, None, "test");
-    let mut fresh = Fresh::new(vec![keys], now);
-    let count = usize::try_from(distinct(1)).unwrap();
-    let times: Vec<Timestamp> = (0..=count).map(|_| fresh.draw(now).unwrap().1).collect();
-    let all: HashSet<&Timestamp> = times.iter().take(count).collect();
-    assert_eq!(all.len(), count);
-    assert!(times.iter().all(|time| now.duration_since(*time) < OLDEST));
-    assert_eq!(times[count], now);
-    // A second later there is a new one.
-    let later = now + SignedDuration::from_secs(1);
-    assert_eq!(fresh.draw(later).unwrap().1, later);
+fn no_load_has_a_token_of_another() {
+    let first = maker(&Mix::default(), 5);
+    let source = first.source.clone();
+    let people = Population::generated(Counts { roles: 5, ..Counts::default() });
+    let mut all = HashSet::new();
+    // One after the other within a second, and one that repeats beside them.
+    for mix in [Mix::default(), Mix { repeat: 1.0, ..Mix::default() }, Mix::default()] {
+        let mut maker = Maker::new(source.clone(), people.credentials(), &mix).unwrap();
+        let tokens: HashSet<String> = tokens(&mut maker, 50).into_iter().map(|(_, token)| token).collect();
+        assert!(all.is_disjoint(&tokens));
+        all.extend(tokens);
+    }
+    assert_eq!(all.len(), 50 + 5 + 50);
 }
 
 #[test]
