@@ -13,7 +13,7 @@ use crate::{
         AnswerKind, Arrivals, Client, Counts, KubeconfigError, Mix, Population, Report, ReviewVersion,
         SendError, Session, SessionError, Source, StsView, Target, TargetError, TokenError, Via, webhook_of,
     },
-    servers::{Server, ServerError, Settings, StsThread, StsThreadError, UsageError},
+    servers::{Limits, Server, ServerError, Settings, StsThread, StsThreadError, UsageError},
     sts::{Conditions, Emulator, Latency, Principal},
 };
 
@@ -221,6 +221,7 @@ impl Measurement {
             cluster_id: CLUSTER_ID,
             mappings: &population.mappings("  "),
             sts: self.sts.emulator(),
+            limits: Limits::Off,
         };
         let server = program.start(&settings).await?;
         // kube-apiserver's default.

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{Kubeconfig, Location, Population, StsView, Target, cli::Args};
 use crate::{
-    servers::{Server, Settings, StsThread},
+    servers::{Limits, Server, Settings, StsThread},
     sts::{Conditions, Emulator},
 };
 
@@ -60,6 +60,7 @@ impl Scene {
             cluster_id: &args.cluster_id,
             mappings: &population.mappings("  "),
             sts: emulator.emulator(),
+            limits: Limits::Default,
         };
         let server = Server::arngate(&settings).await?;
         let target = target(webhook_of(&server)?).await?;

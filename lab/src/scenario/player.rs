@@ -11,7 +11,7 @@ use crate::{
         SendError, Session, SessionError, Source, Spacing, StsView, Target, TargetError, TokenError, Via,
         webhook_of,
     },
-    servers::{Server, ServerError, Settings, StsThread, StsThreadError},
+    servers::{Limits, Server, ServerError, Settings, StsThread, StsThreadError},
     sts::Emulator,
 };
 
@@ -119,6 +119,7 @@ impl Player {
             cluster_id: CLUSTER_ID,
             mappings: &population.mappings("  "),
             sts: sts.emulator(),
+            limits: Limits::Default,
         };
         let server = Server::arngate(&settings).await?;
         let via = Via::Webhook(ReviewVersion::V1beta1);

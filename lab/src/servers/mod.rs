@@ -9,6 +9,6 @@ mod server;
 mod sts_thread;
 mod usage;
 
-pub use server::{Server, ServerError, Settings};
+pub use server::{Limits, Server, ServerError, Settings};
 pub use sts_thread::{StsThread, StsThreadError};
 pub use usage::{ThreadCpu, Usage, UsageError};

@@ -33,6 +33,17 @@ pub struct Settings<'a> {
     pub mappings: &'a str,
     /// The emulator that is its STS.
     pub sts: &'a Emulator,
+    /// How much arngate asks of it. aws-iam-authenticator has no limits.
+    pub limits: Limits,
+}
+
+/// How much arngate asks of STS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limits {
+    /// As much as where nobody says otherwise.
+    Default,
+    /// As much as it is asked: what is measured is the program, not its limits.
+    Off,
 }
 
 /// A server of token reviews in a process of its own, which is killed when this is dropped.
@@ -101,7 +112,7 @@ impl Server {
     pub async fn arngate(settings: &Settings<'_>) -> Result<Self, ServerError> {
         let prepared = Prepared::new(settings)?;
         let ca = prepared.folder.path().join("sts-ca.pem");
-        let args: Vec<OsString> = vec![
+        let mut args: Vec<OsString> = vec![
             "--sts-connect-to".into(),
             settings.sts.address().to_string().into(),
             "--sts-ca-bundle".into(),
@@ -109,6 +120,10 @@ impl Server {
             "--health-port".into(),
             "0".into(),
         ];
+        if settings.limits == Limits::Off {
+            let off = ["--sts-qps", "0", "--sts-access-key-qps", "0", "--sts-concurrency", "2048"];
+            args.extend(off.map(OsString::from));
+        }
         prepared.start(args, Vec::new()).await
     }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use arngate_lab::{
     control_plane::{ControlPlane, Webhook, WebhookVersion},
     load::{Counts, Population},
-    servers::{Server, Settings},
+    servers::{Limits, Server, Settings},
     sts::Emulator,
 };
 
@@ -17,7 +17,13 @@ async fn a_kube_apiserver_is_loaded_and_asks_the_webhook() {
     let emulator = builder.start().await.unwrap();
     let mappings = population.mappings("  ");
     let program = tokio::task::spawn_blocking(arngate).await.unwrap();
-    let settings = Settings { program: &program, cluster_id: "lab", mappings: &mappings, sts: &emulator };
+    let settings = Settings {
+        program: &program,
+        cluster_id: "lab",
+        mappings: &mappings,
+        sts: &emulator,
+        limits: Limits::Off,
+    };
     let server = Server::arngate(&settings).await.unwrap();
     let webhook =
         Webhook { kubeconfig: server.kubeconfig(), version: WebhookVersion::V1, cache_ttl: Duration::ZERO };

@@ -1,6 +1,6 @@
 use arngate_lab::{
     load::{Counts, Population},
-    servers::{Server, Settings},
+    servers::{Limits, Server, Settings},
     sts::Emulator,
 };
 
@@ -22,7 +22,13 @@ async fn a_webhook_whose_sts_may_be_awss_is_not_loaded() {
     let (other, other_admin) = emulator(&population).await;
     let mappings = population.mappings("  ");
     let program = tokio::task::spawn_blocking(arngate).await.unwrap();
-    let settings = Settings { program: &program, cluster_id: "lab", mappings: &mappings, sts: &theirs };
+    let settings = Settings {
+        program: &program,
+        cluster_id: "lab",
+        mappings: &mappings,
+        sts: &theirs,
+        limits: Limits::Off,
+    };
     let server = Server::arngate(&settings).await.unwrap();
     let kubeconfig = server.kubeconfig();
     let target = ["--webhook-kubeconfig", kubeconfig.to_str().unwrap(), "--roles", "3", "--count", "10"];

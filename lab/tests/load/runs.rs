@@ -6,7 +6,7 @@ use std::{
 
 use arngate_lab::{
     load::{Counts, Population},
-    servers::{Server, Settings},
+    servers::{Limits, Server, Settings},
     sts::Emulator,
 };
 
@@ -122,7 +122,13 @@ async fn a_server_that_runs_already_is_loaded_by_its_kubeconfig() {
     fs::write(&principals, emulator.principals().to_json()).unwrap();
     let mappings = population.mappings("  ");
     let program = tokio::task::spawn_blocking(arngate).await.unwrap();
-    let settings = Settings { program: &program, cluster_id: "mine", mappings: &mappings, sts: &emulator };
+    let settings = Settings {
+        program: &program,
+        cluster_id: "mine",
+        mappings: &mappings,
+        sts: &emulator,
+        limits: Limits::Off,
+    };
     let server = Server::arngate(&settings).await.unwrap();
 
     let (kubeconfig, metrics) =
