@@ -144,6 +144,7 @@ impl ServerSettings {
     pub fn new(file: File, cluster_id: Option<&str>, flags: &ServerFlags) -> Result<Self, SettingsError> {
         let cluster_id =
             cluster_id.or(file.cluster_id.as_deref()).ok_or(SettingsError::NoClusterId)?.parse()?;
+        let mounted = mounted(&file);
         let partition = flags.partition.or(file.partition).unwrap_or(Partition::Aws);
         let region = flags.region.clone().or(file.region);
         let backend_modes = pick(&flags.backend_mode, file.backend_mode, || vec![BackendMode::MountedFile]);
@@ -175,18 +176,6 @@ impl ServerSettings {
         let admin_principals = pick(&flags.admin_principals, file.admin_principals, Vec::new);
         if let Some(foreign) = admin_principals.iter().find(|principal| principal.partition() != partition) {
             return Err(SettingsError::AdminPartition { arn: foreign.arn(), partition });
-        }
-        let (mounted, diagnostics) = Snapshot::from_nodes(
-            file.map_roles.as_ref(),
-            file.map_users.as_ref(),
-            file.map_accounts.as_ref(),
-        );
-        for diagnostic in &diagnostics {
-            let path = file.path.display();
-            match diagnostic.severity {
-                Severity::Error => tracing::error!(file = %path, %diagnostic, "configuration file"),
-                Severity::Warning => tracing::warn!(file = %path, %diagnostic, "configuration file"),
-            }
         }
         Ok(Self {
             cluster_id,
@@ -260,6 +249,20 @@ impl ServerSettings {
             format!("https://{host}:{port}/authenticate")
         }
     }
+}
+
+/// The file's own mappings; what is wrong or odd in them is logged.
+fn mounted(file: &File) -> Snapshot {
+    let (mounted, diagnostics) =
+        Snapshot::from_nodes(file.map_roles.as_ref(), file.map_users.as_ref(), file.map_accounts.as_ref());
+    for diagnostic in &diagnostics {
+        let path = file.path.display();
+        match diagnostic.severity {
+            Severity::Error => tracing::error!(file = %path, %diagnostic, "configuration file"),
+            Severity::Warning => tracing::warn!(file = %path, %diagnostic, "configuration file"),
+        }
+    }
+    mounted
 }
 
 /// The flag's list, or the file's, or the default: the first that is not empty.

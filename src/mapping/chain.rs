@@ -1,4 +1,11 @@
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
@@ -47,7 +54,13 @@ impl BackendMode {
     pub fn backend(self) -> (Backend, Publisher) {
         let slot = Arc::new(ArcSwapOption::empty());
         (
-            Backend { mode: self, slot: Arc::clone(&slot), reserved: Box::default(), permission_sets: true },
+            Backend {
+                mode: self,
+                slot: Arc::clone(&slot),
+                reserved: Box::default(),
+                permission_sets: true,
+                overdue: Arc::default(),
+            },
             Publisher(slot),
         )
     }
@@ -119,6 +132,8 @@ pub struct Backend {
     reserved: Box<[Box<str>]>,
     /// Whether its permission sets match anybody.
     permission_sets: bool,
+    /// It has had its time to load: those after it are asked without it.
+    overdue: Arc<AtomicBool>,
 }
 
 impl Backend {
@@ -152,6 +167,12 @@ impl Backend {
         let reserved =
             prefixes.iter().filter(|prefix| !prefix.is_empty()).map(|prefix| prefix.as_str().into());
         Self { reserved: reserved.collect(), ..self }
+    }
+
+    /// Has it hold up the backends after it no longer, where it has not loaded: whom they map is let in, as today. Of
+    /// whom none of them maps there is no verdict still.
+    pub fn stop_waiting(&self) {
+        self.overdue.store(true, Ordering::Relaxed);
     }
 
     /// The same backend, whose permission sets match somebody or not.
@@ -212,7 +233,8 @@ pub enum Mapped {
     Found(MappedUser),
     /// Every backend has loaded, and none maps it.
     NotMapped,
-    /// This backend has not loaded yet, and none before it maps the identity: there is no verdict.
+    /// This backend has not loaded yet, and none before it maps the identity, nor, where it is overdue, one after it:
+    /// there is no verdict.
     NotLoaded(BackendMode),
     /// What matches names the caller's instance, whose private DNS name was not given.
     WantsInstanceName,
@@ -256,21 +278,26 @@ impl Chain {
     /// Who `identity` is, whose instance has the private DNS name `instance_name`.
     #[must_use]
     pub fn map_instance(&self, identity: &Identity, instance_name: Option<&str>) -> Mapped {
+        let mut waiting = None;
         for backend in &self.0 {
             let published = backend.slot.load();
-            let Some(Published { snapshot, standing }) = published.as_deref() else {
-                return Mapped::NotLoaded(backend.mode);
-            };
-            let found = if backend.permission_sets {
-                snapshot.index().look_up(identity)
-            } else {
-                snapshot.index().look_up_without_permission_sets(identity)
-            };
-            let Some(found) = found else {
-                if *standing == Standing::Loaded {
-                    continue;
+            let published = published.as_deref();
+            let found = published.and_then(|Published { snapshot, .. }| {
+                if backend.permission_sets {
+                    snapshot.index().look_up(identity)
+                } else {
+                    snapshot.index().look_up_without_permission_sets(identity)
                 }
-                return Mapped::NotLoaded(backend.mode);
+            });
+            let Some(found) = found else {
+                let has_loaded = published.is_some_and(|published| published.standing == Standing::Loaded);
+                if !has_loaded && !backend.overdue.load(Ordering::Relaxed) {
+                    return Mapped::NotLoaded(backend.mode);
+                }
+                if !has_loaded {
+                    waiting = waiting.or(Some(backend.mode));
+                }
+                continue;
             };
             let (rendered, origin) = match found {
                 Match::Entry(mapping) => (mapping.render(identity, instance_name), &mapping.origin),
@@ -291,7 +318,7 @@ impl Chain {
                 Err(error) => Mapped::Failed(error),
             };
         }
-        Mapped::NotMapped
+        waiting.map_or(Mapped::NotMapped, Mapped::NotLoaded)
     }
 }
 
@@ -342,6 +369,26 @@ mod tests {
 
         first_source.publish(Arc::new(Snapshot::empty()));
         assert_eq!(username(&chain.map(&identity(BOB))), "second");
+    }
+
+    #[test]
+    fn a_backend_that_is_overdue_holds_up_nobody_whom_one_after_it_maps() {
+        let (first, first_source) = BackendMode::EksConfigMap.backend();
+        let (second, second_source) = BackendMode::MountedFile.backend();
+        let chain = Chain::new(vec![first.clone(), second]);
+        second_source.publish(snapshot("mapUsers", &format!("[{{userarn: {BOB}, username: second}}]")));
+        assert_eq!(chain.map(&identity(BOB)), Mapped::NotLoaded(BackendMode::EksConfigMap));
+        first.stop_waiting();
+        assert_eq!(username(&chain.map(&identity(BOB))), "second");
+        assert_eq!(
+            chain.map(&identity(CAROL)),
+            Mapped::NotLoaded(BackendMode::EksConfigMap),
+            "it may map her"
+        );
+
+        first_source.publish(snapshot("mapUsers", &format!("[{{userarn: {BOB}, username: first}}]")));
+        assert_eq!(username(&chain.map(&identity(BOB))), "first", "it is never too late");
+        assert_eq!(chain.map(&identity(CAROL)), Mapped::NotMapped);
     }
 
     #[test]

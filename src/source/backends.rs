@@ -12,7 +12,8 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// How long a chain that would come in force waits until its new backends have loaded.
+/// How long a backend has to load before those after it are asked without it, and before a chain that would come in
+/// force waits for it no longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the backends need, whichever of them there are.
@@ -64,8 +65,8 @@ pub struct Backends {
 #[derive(Debug)]
 struct Running {
     backend: Backend,
-    /// Held for its end: what feeds the backend stops with it.
-    _source: Option<AbortOnDropHandle<()>>,
+    /// Held for their end: what feeds the backend, and what waits for it, stop with it.
+    _tasks: Vec<AbortOnDropHandle<()>>,
 }
 
 impl Backends {
@@ -185,11 +186,26 @@ impl Backends {
         let reserved = self.settings.reserved_prefixes.iter().filter(|(reserving, _)| *reserving == mode);
         let reserved: Vec<String> = reserved.flat_map(|(_, prefixes)| prefixes.clone()).collect();
         let backend = backend.reserving(&reserved).matching_permission_sets(self.settings.permission_sets);
-        Ok(Running { backend, _source: source.map(AbortOnDropHandle::new) })
+        let waiting = source.is_some().then(|| tokio::spawn(wait_for(backend.clone())));
+        let tasks = source.into_iter().chain(waiting).map(AbortOnDropHandle::new);
+        Ok(Running { backend, _tasks: tasks.collect() })
     }
 
     async fn client(&self) -> Result<kube::Client, KubernetesError> {
         let settings = &self.settings;
         client(settings.kubeconfig.as_deref(), settings.master.as_deref(), watch::QUIET).await
+    }
+}
+
+/// Has the backends after `backend` wait for it a while, and no longer.
+async fn wait_for(backend: Backend) {
+    tokio::time::sleep(PATIENCE).await;
+    backend.stop_waiting();
+    if !backend.has_loaded() {
+        let (seconds, mode) = (PATIENCE.as_secs(), backend.mode());
+        tracing::error!(
+            "the backend {mode} has not loaded its mappings within {seconds} s; the backends after it are asked \
+             without it until it has"
+        );
     }
 }
