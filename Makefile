@@ -1,6 +1,6 @@
 # The daily commands. Every one works on a fresh checkout; what it needs beyond a Rust toolchain it says.
 
-.PHONY: help build test check unit integration bench control-plane assets tools deny fmt demo regions crd clean
+.PHONY: help build test check unit integration bench parts compare control-plane assets tools deny fmt demo regions crd clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
@@ -10,6 +10,8 @@ build: ## The release binaries: target/release/arngate and arngate-lab
 
 demo: ## How a token becomes a Kubernetes user, step by step
 	cargo run --release -p arngate-lab -- demo
+
+bench: parts compare ## Times of the parts of a verification, and arngate beside aws-iam-authenticator
 
 test: check unit integration control-plane ## Everything below, installing or building what is missing
 
@@ -24,14 +26,17 @@ unit: ## Tests beside the code, properties included
 
 integration: assets ## The real binaries from outside, against the emulators and real clients
 	cargo test --locked -p arngate $(patsubst tests/%.rs,--test %,$(wildcard tests/*.rs))
-	cargo test --locked -p arngate-lab --test demo --test ec2 --test sts
+	cargo test --locked -p arngate-lab --test demo --test ec2 --test load --test sts
 
 control-plane: assets ## A real etcd and kube-apiserver ask arngate
 	cargo test --locked -p arngate-lab --test control_plane
 	cargo test --locked -p arngate --test control_plane -- --nocapture --test-threads 3
 
-bench: ## Times of the parts and the whole of a verification, and what it allocates
+parts: ## Times of the parts and the whole of a verification, and what it allocates
 	cargo bench --locked -p arngate --benches
+
+compare: assets build ## Measure arngate beside aws-iam-authenticator (some ten minutes, an idle machine)
+	target/release/arngate-lab compare
 
 assets: ## Build etcd, kube-apiserver, kubectl and the Go client, install the AWS CLI and moto (minutes, once)
 	lab/control-plane/build

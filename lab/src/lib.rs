@@ -5,13 +5,21 @@
 //! - [`control_plane`]: a real etcd and kube-apiserver on this machine.
 //! - [`config_map_api`]: list and watch of aws-auth, for where no Kubernetes is.
 //! - [`demo`]: all of it at work, step by step.
+//! - [`load`]: a load generator for token verification, and its reports.
+//! - [`servers`]: arngate and aws-iam-authenticator as processes, and what they cost.
+//! - [`compare`]: arngate beside aws-iam-authenticator, in figures.
+//! - [`scenario`]: sequences of load, faults and restarts.
 //! - [`hostile`]: tokens that must be refused before anything leaves for STS.
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used)]
 
+pub mod compare;
 pub mod config_map_api;
 pub mod control_plane;
 pub mod demo;
 pub mod ec2;
 pub mod hostile;
+pub mod load;
+pub mod scenario;
+pub mod servers;
 pub mod sts;

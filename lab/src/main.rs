@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use arngate::telemetry::{self, LogFormat, Verbosity};
-use arngate_lab::{control_plane, demo, sts};
+use arngate_lab::{compare, control_plane, demo, load, scenario, sts};
 use clap::{Parser, Subcommand};
 
 /// What arngate is tried with, on one machine: no AWS account, no cluster.
@@ -24,6 +24,12 @@ enum Command {
     Demo,
     /// Start an STS emulator and arngate, and leave them running with commands to try
     Up(demo::UpArgs),
+    /// Load token verification, and report how it fared
+    Load(Box<load::cli::Args>),
+    /// Measure arngate beside aws-iam-authenticator
+    Compare(compare::cli::Args),
+    /// Play a scenario of loads, faults and restarts
+    Scenario(scenario::cli::Args),
     /// Run the emulator of STS and EC2 alone
     Sts(sts::cli::Args),
     /// Run a real etcd and kube-apiserver, with a webhook kubeconfig of yours
@@ -39,6 +45,9 @@ async fn main() -> ExitCode {
     let result = match cli.command {
         Command::Demo => demo::run_demo().await,
         Command::Up(args) => demo::run_up(args).await,
+        Command::Load(args) => load::cli::run(*args).await,
+        Command::Compare(args) => compare::cli::run(args).await,
+        Command::Scenario(args) => scenario::cli::run(args).await,
         Command::Sts(args) => sts::cli::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::ControlPlane(args) => control_plane::cli::run(args).await.map(|()| ExitCode::SUCCESS),
     };

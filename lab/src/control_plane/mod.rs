@@ -42,6 +42,7 @@ use directory::Directory;
 use kubeconfig::Kubeconfigs;
 use port::ReservedPort;
 use process::Process;
+pub(crate) use process::{bound_to_this_process, spawn};
 
 /// The API version in which kube-apiserver asks its webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -99,7 +99,7 @@ impl Drop for Process {
 
 /// A command whose process the kernel kills when this one ends without dropping
 /// anything, as a test that is killed does. Only where util-linux is.
-fn bound_to_this_process(program: &Path) -> Command {
+pub(crate) fn bound_to_this_process(program: &Path) -> Command {
     const DIES_WITH_PARENT: [&str; 2] = ["--pdeathsig", "KILL"];
     static AVAILABLE: LazyLock<bool> = LazyLock::new(|| {
         let mut probe = Command::new("setpriv");
@@ -116,7 +116,7 @@ fn bound_to_this_process(program: &Path) -> Command {
 
 /// Spawns from a thread that lives as long as this process: to the kernel, the parent
 /// that has ended is the thread, and a test's or a runtime's ends early.
-fn spawn(command: Command) -> io::Result<Child> {
+pub(crate) fn spawn(command: Command) -> io::Result<Child> {
     type Job = (Command, mpsc::SyncSender<io::Result<Child>>);
     static SPAWNER: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
         let (jobs, queue) = mpsc::channel::<Job>();

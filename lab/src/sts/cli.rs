@@ -4,7 +4,7 @@ use std::{fmt::Write as _, net::SocketAddr, path::PathBuf};
 use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Emulator, Fault, Principals, files::write_private};
+use super::{Conditions, Emulator, Fault, FaultPlan, Latency, Principals, RateLimit, files::write_private};
 
 /// How many principals there are if nobody says.
 const PRINCIPALS: usize = 4;
@@ -41,10 +41,30 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 
-    /// What goes wrong with every request: throttle, status=503, delay=200ms, reset, hang, redirect=URL,
-    /// oversized=BYTES or body=TEXT
+    /// What goes wrong with every request: throttle, status=503, delay=200ms, slow-body=5s, reset, hang,
+    /// redirect=URL, oversized=BYTES or body=TEXT
     #[arg(long, default_value = "none", hide_default_value = true)]
     fault: Fault,
+
+    /// Which share of the requests meets the fault, from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+    fault_share: f64,
+
+    /// How much later answers come: 20ms, uniform=10ms..30ms, exponential=20ms, lognormal=20ms,0.5
+    #[arg(long, default_value = "none", hide_default_value = true)]
+    latency: Latency,
+
+    /// Beyond which rate requests are throttled, as STS does it: 100/s, or 100/s,burst=200
+    #[arg(long, value_name = "RATE")]
+    limit: Option<RateLimit>,
+
+    /// What latencies and shares are drawn from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// Where fault, latency and limit can be changed while it runs, and its figures read; loopback alone
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
 }
 
 /// Runs an emulator until SIGINT or SIGTERM.
@@ -76,8 +96,24 @@ async fn start(args: Args) -> anyhow::Result<Emulator> {
         Some(file) => Principals::from_file(file)?,
         None => Principals::generated(args.generate.unwrap_or(PRINCIPALS)),
     };
-    let mut builder =
-        Emulator::builder().principals(principals).listen(args.listen).proxy(args.proxy).fault(args.fault);
+    if !(0.0..=1.0).contains(&args.fault_share) {
+        bail!("--fault-share {}: expected a number from 0 to 1", args.fault_share);
+    }
+    let conditions = Conditions {
+        plan: FaultPlan { fault: args.fault, remaining: None },
+        share: args.fault_share,
+        latency: args.latency,
+        limit: args.limit,
+        seed: args.seed,
+    };
+    let mut builder = Emulator::builder()
+        .principals(principals)
+        .listen(args.listen)
+        .proxy(args.proxy)
+        .conditions(conditions);
+    if let Some(admin) = args.admin {
+        builder = builder.admin(admin);
+    }
     if let Some(dir) = args.dir {
         builder = builder.directory(dir);
     }
@@ -105,6 +141,9 @@ fn explain(emulator: &Emulator) -> anyhow::Result<()> {
         emulator.address()
     );
     println!("Their host names lead to it through the proxy http://{}.", emulator.proxy_address());
+    if let Some(admin) = emulator.admin_address() {
+        println!("What goes wrong can be changed at http://{admin}/conditions, and figures read at /seen.");
+    }
     println!("Principals and their keys: {}", table.display());
     for principal in emulator.principals().all().iter().take(4) {
         println!("  {}  {}", principal.credentials.access_key_id, principal.arn);

@@ -11,8 +11,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    Ca, Clock, Error, Fault, Faults, Principals, Record, TrustPolicies,
+    Ca, Clock, Conditions, Error, Fault, Faults, Principals, Record, Seen, TrustPolicies,
     access::Access,
+    admin,
     answer::RequestIds,
     files::{Directory, write_private},
     log::StsLog,
@@ -28,9 +29,10 @@ use crate::ec2::{Ec2, Instances};
 pub struct EmulatorBuilder {
     principals: Principals,
     clock: Clock,
-    fault: Fault,
+    conditions: Conditions,
     listen: SocketAddr,
     proxy: SocketAddr,
+    admin: Option<SocketAddr>,
     directory: Option<PathBuf>,
 }
 
@@ -52,7 +54,21 @@ impl EmulatorBuilder {
     /// A fault to begin with.
     #[must_use]
     pub fn fault(mut self, fault: Fault) -> Self {
-        self.fault = fault;
+        self.conditions.plan.fault = fault;
+        self
+    }
+
+    /// Conditions to begin with, the fault included.
+    #[must_use]
+    pub fn conditions(mut self, conditions: Conditions) -> Self {
+        self.conditions = conditions;
+        self
+    }
+
+    /// Where its conditions can be changed and its figures read over HTTP; nowhere otherwise. Loopback alone.
+    #[must_use]
+    pub fn admin(mut self, address: SocketAddr) -> Self {
+        self.admin = Some(address);
         self
     }
 
@@ -91,6 +107,11 @@ impl EmulatorBuilder {
         let (listener, address) = listen(self.listen).await?;
         let (proxy_listener, proxy_address) = listen(self.proxy).await?;
         let access = Access { principals: self.principals, clock: self.clock };
+        let admin = match self.admin {
+            Some(address) if !address.ip().is_loopback() => return Err(Error::AdminNotLoopback(address)),
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         let server = Arc::new(Server {
             sts: Sts { access: access.clone(), trust: TrustPolicies::default() },
             ec2: Ec2 { access, instances: Instances::new() },
@@ -98,17 +119,22 @@ impl EmulatorBuilder {
             log: StsLog::default(),
             request_ids: RequestIds::default(),
         });
-        server.faults.set(self.fault);
+        server.faults.apply(self.conditions);
 
         let stop = CancellationToken::new();
         tokio::spawn(server::serve(listener, tls, Arc::clone(&server), stop.clone()));
         tokio::spawn(proxy::serve(proxy_listener, address, stop.clone()));
+        let admin_address = admin.map(|(listener, address)| {
+            tokio::spawn(admin::serve(listener, Arc::clone(&server), stop.clone()));
+            address
+        });
         Ok(Emulator {
             server,
             ca,
             ca_file,
             address,
             proxy_address,
+            admin_address,
             _stop: stop.drop_guard(),
             _directory: directory,
         })
@@ -125,6 +151,7 @@ pub struct Emulator {
     ca_file: PathBuf,
     address: SocketAddr,
     proxy_address: SocketAddr,
+    admin_address: Option<SocketAddr>,
     _directory: Directory,
 }
 
@@ -136,9 +163,10 @@ impl Emulator {
         EmulatorBuilder {
             principals: Principals::new(),
             clock: Clock::system(),
-            fault: Fault::None,
+            conditions: Conditions::default(),
             listen: any,
             proxy: any,
+            admin: None,
             directory: None,
         }
     }
@@ -153,6 +181,12 @@ impl Emulator {
     #[must_use]
     pub fn proxy_address(&self) -> SocketAddr {
         self.proxy_address
+    }
+
+    /// Where its conditions can be changed and its figures read, if anywhere.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
     }
 
     /// The certificate of its CA, in PEM.
@@ -203,6 +237,18 @@ impl Emulator {
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.server.faults
+    }
+
+    /// What it has seen, in numbers.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        self.server.log.seen()
+    }
+
+    /// How many requests it has had with an access key that it knows.
+    #[must_use]
+    pub fn calls_of(&self, access_key_id: &str) -> u64 {
+        self.server.log.calls_of(access_key_id)
     }
 
     /// How many requests it has had, faulty ones included.

@@ -12,6 +12,10 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// The admin endpoint knows no authentication.
+    #[error("the admin endpoint lets everybody change what goes wrong: {0} is not a loopback address")]
+    AdminNotLoopback(SocketAddr),
+
     /// A file or directory could not be made or read.
     #[error("could not {what} {}", .path.display())]
     File {

@@ -1,7 +1,9 @@
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
+
+use serde::{Deserialize, Serialize};
 
 /// How many requests are remembered one by one.
 const REMEMBERED: usize = 1024;
@@ -25,34 +27,65 @@ pub struct Record {
     pub outcome: &'static str,
 }
 
+/// What an emulator has seen since it started, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Requests, faulty ones included.
+    pub calls: u64,
+    /// TLS connections.
+    pub connections: u64,
+    /// How many of the access keys that it knows have been used.
+    pub access_keys: usize,
+    /// How many requests came to what; see [`Record::outcome`].
+    pub outcomes: BTreeMap<String, u64>,
+}
+
+impl Seen {
+    /// What has come since `before`; access keys are those of all time.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let outcomes = self.outcomes.iter().map(|(name, count)| {
+            (name.clone(), count.saturating_sub(before.outcomes.get(name).copied().unwrap_or_default()))
+        });
+        Self {
+            calls: self.calls.saturating_sub(before.calls),
+            connections: self.connections.saturating_sub(before.connections),
+            access_keys: self.access_keys,
+            outcomes: outcomes.filter(|(_, count)| *count > 0).collect(),
+        }
+    }
+}
+
 /// What an emulator has seen since it started.
 #[derive(Debug, Default)]
-pub(super) struct StsLog(Mutex<Seen>);
+pub(super) struct StsLog(Mutex<State>);
 
 #[derive(Debug, Default)]
-struct Seen {
+struct State {
     calls: u64,
     connections: u64,
     outcomes: BTreeMap<&'static str, u64>,
     /// Only keys of the table of principals: a flood of invented ones shall not fill the memory.
-    access_keys: HashSet<String>,
+    access_keys: HashMap<String, u64>,
     last: VecDeque<Record>,
 }
 
 impl StsLog {
     pub(super) fn connection(&self) {
-        self.seen().connections += 1;
+        self.state().connections += 1;
     }
 
     /// Remembers a request; `known` is whether its access key is in the table.
     pub(super) fn request(&self, record: Record, known: bool) {
-        let mut seen = self.seen();
+        let mut seen = self.state();
         seen.calls += 1;
         *seen.outcomes.entry(record.outcome).or_default() += 1;
-        if let Some(key) =
-            record.access_key_id.as_ref().filter(|key| known && !seen.access_keys.contains(*key))
-        {
-            seen.access_keys.insert(key.clone());
+        if let Some(key) = record.access_key_id.as_ref().filter(|_| known) {
+            // Most keys come again: no copy for those.
+            match seen.access_keys.get_mut(key) {
+                Some(calls) => *calls += 1,
+                None => drop(seen.access_keys.insert(key.clone(), 1)),
+            }
         }
         if seen.last.len() == REMEMBERED {
             seen.last.pop_front();
@@ -60,28 +93,40 @@ impl StsLog {
         seen.last.push_back(record);
     }
 
+    pub(super) fn seen(&self) -> Seen {
+        let state = self.state();
+        let outcomes = state.outcomes.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let (calls, connections) = (state.calls, state.connections);
+        Seen { calls, connections, access_keys: state.access_keys.len(), outcomes }
+    }
+
+    /// Requests with an access key that is in the table.
+    pub(super) fn calls_of(&self, access_key_id: &str) -> u64 {
+        self.state().access_keys.get(access_key_id).copied().unwrap_or_default()
+    }
+
     pub(super) fn calls(&self) -> u64 {
-        self.seen().calls
+        self.state().calls
     }
 
     pub(super) fn connections(&self) -> u64 {
-        self.seen().connections
+        self.state().connections
     }
 
     pub(super) fn outcomes(&self) -> BTreeMap<&'static str, u64> {
-        self.seen().outcomes.clone()
+        self.state().outcomes.clone()
     }
 
     pub(super) fn access_keys(&self) -> usize {
-        self.seen().access_keys.len()
+        self.state().access_keys.len()
     }
 
     pub(super) fn last(&self) -> Vec<Record> {
-        self.seen().last.iter().cloned().collect()
+        self.state().last.iter().cloned().collect()
     }
 
     // Counters stay usable after a panic elsewhere.
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -107,5 +152,8 @@ mod tests {
         }
         assert_eq!((log.calls(), log.last().len(), log.access_keys()), (2000, REMEMBERED, 3));
         assert_eq!(log.outcomes(), BTreeMap::from([("Success", 1000), ("Throttling", 1000)]));
+        assert_eq!((log.calls_of("AKIA2"), log.calls_of("AKIA3")), (200, 0));
+        let before = Seen { calls: 1999, ..log.seen() };
+        assert_eq!(log.seen().since(&before), Seen { calls: 1, access_keys: 3, ..Seen::default() });
     }
 }

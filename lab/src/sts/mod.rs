@@ -3,7 +3,7 @@
 //! ```text
 //! program that knows HTTPS_PROXY ──CONNECT──▶ proxy ─┐  STS's and EC2's host names, port 443; all else: 403
 //! arngate --sts-connect-to ─────────────TLS──────────┴▶ server    a certificate for the name asked for
-//!                                                        │ whose host? fault?
+//!                                                        │ whose host? latency, limit, fault?  ◀──HTTP── admin
 //!                                             EC2's ─────┼──▶ crate::ec2
 //!                                                        ▼
 //!                                                     service ▶ access ▶ sigv4 ▶ canonical    principals, clock
@@ -31,6 +31,7 @@
 //! ```
 pub(crate) mod accept;
 pub(crate) mod access;
+mod admin;
 mod answer;
 mod ca;
 pub(crate) mod canonical;
@@ -54,13 +55,16 @@ mod service;
 mod sigv4;
 mod trust;
 
+pub use admin::{ConditionsError, WrittenConditions};
 pub use ca::Ca;
 pub use clock::Clock;
 pub use credentials::Credentials;
 pub use emulator::{Emulator, EmulatorBuilder};
 pub use error::Error;
-pub use fault::{Fault, FaultPlan, Faults, UnknownFault};
-pub use log::Record;
+pub use fault::{
+    Conditions, Fault, FaultPlan, Faults, Latency, RateLimit, UnknownFault, UnknownLatency, UnknownLimit,
+};
+pub use log::{Record, Seen};
 pub use principals::{KeyStatus, Principal, Principals};
 pub use principals_file::PrincipalsError;
 pub use trust::{TrustPolicies, TrustPolicy};

@@ -1,10 +1,21 @@
 //! The emulator's TLS listener: HTTP/1.1 with keep-alive, as STS and EC2 speak it.
-use std::{error::Error, future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    error::Error,
+    future::poll_fn,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
+use futures::stream;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    body::{Frame, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::AsyncWriteExt as _,
@@ -20,6 +31,7 @@ use super::{
     answer::{Answer, Format, RequestIds, Success},
     canonical::Received,
     failure::Failure,
+    fault::Meeting,
     hosts::{Endpoint, Service},
     log::StsLog,
     query::Parameters,
@@ -32,6 +44,10 @@ const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 const HEAD_WITHIN: Duration = Duration::from_mins(1);
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 const BODY_LIMIT: usize = 64 * 1024;
+/// In how many pieces a slow body comes.
+const SLOW_PIECES: usize = 16;
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// What all connections of an emulator share.
 #[derive(Debug)]
@@ -98,7 +114,7 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, server: Arc<Server>) {
 }
 
 impl Server {
-    async fn handle(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Reset> {
+    async fn handle(&self, request: Request<Incoming>) -> Result<Response<Body>, Reset> {
         let (head, body) = request.into_parts();
         let body = Limited::new(body, BODY_LIMIT).collect();
         let Ok(Ok(body)) = timeout(BODY_WITHIN, body).await else {
@@ -116,13 +132,18 @@ impl Server {
             headers: &head.headers,
             body: &body,
         };
-        let whole = Whole { request, form: &form, malformed };
-        let service = whole.service();
-        let fault = match service {
-            Service::Sts => self.faults.next(),
-            Service::Ec2 => self.ec2.instances.faults().next(),
+        let asked = Whole { request, form: &form, malformed };
+        let service = asked.service();
+        let now = Instant::now();
+        let Meeting { fault, latency } = match service {
+            Service::Sts => self.faults.next(now),
+            Service::Ec2 => self.ec2.instances.faults().next(now),
         };
-        let Some(said) = self.answer(service, &whole, &fault) else {
+        let said = self.answer(service, &asked, &fault);
+        if !latency.is_zero() {
+            sleep(latency).await;
+        }
+        let Some(said) = said else {
             return no_answer(fault).await;
         };
         if let Fault::Delay(delay) = fault {
@@ -137,22 +158,25 @@ impl Server {
             }
             Said::Ec2(result) => ec2::Answer::new(&result, &id).oversized(oversized).into_response(),
         };
-        Ok(response.map(Full::new))
+        Ok(match fault {
+            Fault::SlowBody(lasting) => response.map(|body| slowly(body, lasting)),
+            _ => response.map(whole),
+        })
     }
 
     /// What a service says to a request, which is also put on record. `None` if it says nothing, and so does
     /// nothing.
-    fn answer(&self, service: Service, whole: &Whole<'_>, fault: &Fault) -> Option<Said> {
-        let Whole { request, form, malformed } = whole;
+    fn answer(&self, service: Service, asked: &Whole<'_>, fault: &Fault) -> Option<Said> {
+        let Whole { request, form, malformed } = asked;
         let failed = |failure| match service {
             Service::Sts => Said::Sts(Err(failure)),
             Service::Ec2 => Said::Ec2(Err(failure)),
         };
         let said = match fault {
-            Fault::None | Fault::Delay(_) | Fault::Oversized(_) if *malformed => {
+            Fault::None | Fault::Delay(_) | Fault::SlowBody(_) | Fault::Oversized(_) if *malformed => {
                 Ok(failed(Failure::malformed_query()))
             }
-            Fault::None | Fault::Delay(_) | Fault::Oversized(_) => Ok(match service {
+            Fault::None | Fault::Delay(_) | Fault::SlowBody(_) | Fault::Oversized(_) => Ok(match service {
                 Service::Sts => Said::Sts(self.sts.call(request, form)),
                 Service::Ec2 => Said::Ec2(self.ec2.call(request, form)),
             }),
@@ -171,13 +195,13 @@ impl Server {
             Ok(Said::Sts(Err(failure)) | Said::Ec2(Err(failure))) => failure.code,
             Err(fault) => fault,
         };
-        self.record(whole, outcome);
+        self.record(asked, outcome);
         said.ok()
     }
 
-    fn record(&self, whole: &Whole<'_>, outcome: &'static str) {
-        let request = &whole.request;
-        let action = whole.get("Action");
+    fn record(&self, asked: &Whole<'_>, outcome: &'static str) {
+        let request = &asked.request;
+        let action = asked.get("Action");
         let access_key_id = request.access_key_id();
         tracing::debug!(host = request.header("host"), action, access_key_id, outcome, "request");
         let known = access_key_id.is_some_and(|key| self.sts.access.principals.get(key).is_some());
@@ -186,7 +210,7 @@ impl Server {
             host: request.header("host").unwrap_or_default().to_owned(),
             cluster_id: request.header("x-k8s-aws-id").map(str::to_owned),
             action: action.map(str::to_owned),
-            instances: ec2::ids(|name| whole.get(name)),
+            instances: ec2::ids(|name| asked.get(name)),
             access_key_id: access_key_id.map(str::to_owned),
             outcome,
         };
@@ -218,18 +242,37 @@ fn is_form(head: &Parts) -> bool {
 }
 
 /// What happens in place of an answer of STS's.
-async fn no_answer(fault: Fault) -> Result<Response<Full<Bytes>>, Reset> {
+async fn no_answer(fault: Fault) -> Result<Response<Body>, Reset> {
     let (status, name, value, body) = match fault {
         Fault::Hang => std::future::pending().await,
         Fault::Redirect(url) => (StatusCode::FOUND, header::LOCATION, url, Bytes::new()),
         Fault::Body(content_type, body) => (StatusCode::OK, header::CONTENT_TYPE, content_type, body),
         _ => return Err(Reset),
     };
-    let mut response = Response::new(Full::new(body));
+    let mut response = Response::new(whole(body));
     *response.status_mut() = status;
     // A redirect to what no header can hold leads nowhere, which is a fault as well.
     if let Ok(value) = HeaderValue::try_from(value) {
         response.headers_mut().insert(name, value);
     }
     Ok(response)
+}
+
+fn whole(body: Bytes) -> Body {
+    Full::new(body).boxed_unsync()
+}
+
+/// A body that comes in pieces, the last after `lasting`.
+fn slowly(body: Bytes, lasting: Duration) -> Body {
+    let pause = lasting / u32::try_from(SLOW_PIECES).unwrap_or(u32::MAX);
+    let size = body.len().div_ceil(SLOW_PIECES).max(1);
+    let pieces = stream::unfold(body, move |mut rest| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        sleep(pause).await;
+        let piece = rest.split_to(size.min(rest.len()));
+        Some((Ok(Frame::data(piece)), rest))
+    });
+    StreamBody::new(pieces).boxed_unsync()
 }

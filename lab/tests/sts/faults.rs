@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use arngate_lab::sts::{Fault, FaultPlan};
+use arngate_lab::sts::{Conditions, Emulator, Fault, FaultPlan, Principals};
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::timeout;
@@ -94,4 +94,70 @@ async fn bodies_are_huge_or_nonsense() {
     let answer = Presigned::default().send(&emulator, &alice).await;
     assert_eq!((answer.status, answer.body.as_str()), (200, "what?"));
     assert_eq!(answer.headers["content-type"], "text/plain");
+}
+
+#[tokio::test]
+async fn bodies_come_slowly() {
+    let (emulator, alice) = emulator().await;
+    let lasting = Duration::from_millis(160);
+    emulator.faults().set(Fault::SlowBody(lasting));
+    let started = Instant::now();
+    let answer = Presigned::default().send(&emulator, &alice).await;
+    assert!(started.elapsed() >= lasting);
+    assert!(answer.status == 200 && answer.element("Arn").starts_with("arn:"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn beyond_the_limit_it_throttles_as_sts_does() {
+    let (emulator, alice) = emulator().await;
+    // The burst, and then none for 1,000 seconds.
+    let limit = Some("0.001/s,burst=3".parse().unwrap());
+    emulator.faults().apply(Conditions { limit, ..Conditions::default() });
+    let mut verdicts = Vec::new();
+    for _ in 0..5 {
+        let answer = Presigned::default().send(&emulator, &alice).await;
+        verdicts.push((answer.status, answer.element("Code").to_owned()));
+    }
+    let throttled = (400, "Throttling".to_owned());
+    assert_eq!(verdicts[..3], vec![(200, String::new()); 3]);
+    assert_eq!(verdicts[3..], vec![throttled; 2]);
+}
+
+#[tokio::test]
+async fn conditions_change_over_http_while_it_runs() {
+    let principals = Principals::new();
+    let alice = principals.role("111122223333", "Admin", "alice");
+    let any = "127.0.0.1:0".parse().unwrap();
+    let emulator = Emulator::builder().principals(principals).admin(any).start().await.unwrap();
+    let admin = format!("http://{}", emulator.admin_address().unwrap());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let put = async |body: &str| {
+        let answer = http.put(format!("{admin}/conditions")).body(body.to_owned()).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+
+    assert_eq!(put(r#"{"fault": "status=503", "for": 1, "latency": "1ms"}"#).await.0, 200);
+    assert_eq!(Presigned::default().send(&emulator, &alice).await.verdict(), (503, "ServiceUnavailable"));
+    assert_eq!(Presigned::default().send(&emulator, &alice).await.status, 200);
+
+    let (status, body) = put(r#"{"limit": "lots"}"#).await;
+    assert!(status == 400 && body.contains("100/s"), "{body}");
+    let now = http.get(format!("{admin}/conditions")).send().await.unwrap().text().await.unwrap();
+    assert!(now.contains(r#""latency":"1ms""#), "what is refused changes nothing: {now}");
+
+    let deleted = http.delete(format!("{admin}/conditions")).send().await.unwrap();
+    assert_eq!(deleted.status(), 200);
+    assert_eq!(emulator.faults().conditions(), Conditions::default());
+
+    let seen = http.get(format!("{admin}/seen")).send().await.unwrap().text().await.unwrap();
+    assert!(seen.contains(r#""calls":2"#) && seen.contains(r#""ServiceUnavailable":1"#), "{seen}");
+    let key = format!("{admin}/seen/{}", alice.access_key_id);
+    assert_eq!(http.get(key).send().await.unwrap().text().await.unwrap().trim(), r#"{"calls":2}"#);
+}
+
+#[tokio::test]
+async fn its_admin_endpoint_is_this_machines_alone() {
+    let everywhere = "0.0.0.0:0".parse().unwrap();
+    let refused = Emulator::builder().admin(everywhere).start().await.unwrap_err();
+    assert!(refused.to_string().contains("loopback"), "{refused}");
 }
