@@ -31,7 +31,7 @@ enum Command {
     /// Play a scenario of loads, faults and restarts
     Scenario(scenario::cli::Args),
     /// Run the emulator of STS and EC2 alone
-    Sts(sts::cli::Args),
+    Sts(Box<sts::cli::Args>),
     /// Run a real etcd and kube-apiserver, with a webhook kubeconfig of yours
     ControlPlane(control_plane::cli::Args),
 }
@@ -48,7 +48,7 @@ async fn main() -> ExitCode {
         Command::Load(args) => load::cli::run(*args).await,
         Command::Compare(args) => compare::cli::run(args).await,
         Command::Scenario(args) => scenario::cli::run(args).await,
-        Command::Sts(args) => sts::cli::run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Sts(args) => sts::cli::run(*args).await.map(|()| ExitCode::SUCCESS),
         Command::ControlPlane(args) => control_plane::cli::run(args).await.map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
