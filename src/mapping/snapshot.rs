@@ -275,7 +275,7 @@ fn parse(
         return Some(Parsed::default());
     }
     match yaml::parse(text, Limits::default()) {
-        Ok(Some(node)) => read(section, &node.moved(in_file), MatchBy::Arn, diagnostics),
+        Ok(Some(node)) => read(section, &node.moved(in_file), MatchBy::ArnAsWritten, diagnostics),
         Ok(None) => Some(Parsed::default()),
         Err(error) => {
             diagnostics.push(Diagnostic {

@@ -68,14 +68,10 @@ impl Entry<'_> {
     }
 
     /// Tells what makes the entry count only where nothing was last good.
-    pub(super) fn doubt(&mut self, position: Position, message: &str) {
-        let message = format!("{message}; what was last good counts, and where nothing was, the last one");
-        self.tell(
-            Severity::Error,
-            position,
-            message,
-            "keep one; another entry begins with a hyphen of its own",
-        );
+    pub(super) fn doubt(&mut self, position: Position, message: &str, advice: &str) {
+        let message =
+            format!("{message}; what was last good counts, and where nothing was, what is written last");
+        self.tell(Severity::Error, position, message, advice);
     }
 
     /// Has whom `node` names keep what they had.
@@ -103,7 +99,7 @@ impl Entry<'_> {
     pub(super) fn principal(&mut self, item: &Node) -> Result<Valid, Invalid> {
         let fields = self.fields(item)?;
         let ((subject, with_path), also) = match self.by {
-            MatchBy::Arn | MatchBy::ArnAlone => (self.subject(item, &fields)?, None),
+            MatchBy::Arn | MatchBy::ArnAsWritten | MatchBy::ArnAlone => (self.subject(item, &fields)?, None),
             MatchBy::UserId => {
                 let (subject, also) = self.user_id(item, &fields)?;
                 ((subject, false), also)
@@ -207,8 +203,13 @@ impl Entry<'_> {
             self.warn(node.span, message, format!("it belongs in {there}"));
         }
         if matches!(principal.kind(), PrincipalKind::AssumedRole { .. }) {
+            let advice = "write the role's ARN: arn:aws:iam::ACCOUNT:role/NAME";
+            if self.by == MatchBy::ArnAsWritten {
+                let message = format!("{field} is an assumed role's ARN, which matches nobody");
+                return Err(self.refuse(node.span, &message, advice));
+            }
             let message = "an assumed role's ARN stands for every session of the role".to_owned();
-            self.warn(node.span, message, format!("write the role's: {}", principal.canonical_arn()));
+            self.warn(node.span, message, advice);
         }
         let with_path = matches!(
             principal.kind(),

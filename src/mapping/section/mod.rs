@@ -59,6 +59,10 @@ pub enum MatchBy {
     /// The ARN, or the permission set; a user ID beside it must match too.
     #[default]
     Arn,
+    /// The same, and an assumed role's ARN stands for nobody: aws-auth's ARNs are compared as they are written with
+    /// the role's, which is who the caller is. Taken for its role's, it would give every session what one was
+    /// thought to get.
+    ArnAsWritten,
     /// The ARN, or the permission set, whatever user ID stands beside it. A dynamic file names the user ID of
     /// every entry, and today it counts there only where `dynamicfileUserIDStrict` says so.
     ArnAlone,

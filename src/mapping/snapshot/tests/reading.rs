@@ -118,11 +118,6 @@ fn what_is_odd_works_and_is_told() {
     for (entry, text, want) in [
         (format!("{{rolearn: '{arn}', username: a, groups: g}}"), "groups is one text", "a,g"),
         (
-            format!("{{rolearn: 'arn:aws:sts::{ACCOUNT}:assumed-role/A/x', username: a}}"),
-            "write the role's",
-            "a",
-        ),
-        (
             format!("{{rolearn: '{arn}', username: 'n:{{{{EC2PrivateDnsName}}}}'}}"),
             "did you mean {{EC2PrivateDNSName}}?",
             "n:{{EC2PrivateDnsName}}",
@@ -139,5 +134,17 @@ fn what_is_odd_works_and_is_told() {
         let (snapshot, diagnostics) = load(&[("mapRoles", &format!("- {entry}\n"))]);
         only(&diagnostics, Severity::Warning, text);
         assert_eq!(who(&snapshot, &role("A")), want);
+    }
+}
+
+/// aws-iam-authenticator canonicalises the ARNs of its configuration file and of dynamic files.
+#[test]
+fn an_assumed_roles_arn_is_its_roles_in_the_configuration_file() {
+    let text = format!("- {{rolearn: 'arn:aws:sts::{ACCOUNT}:assumed-role/A/x', username: a}}");
+    let node = yaml::parse(&text, Limits::default()).unwrap();
+    for by in [MatchBy::Arn, MatchBy::ArnAlone] {
+        let (snapshot, diagnostics) = Snapshot::update_from_nodes(None, [node.as_ref(), None, None], by);
+        only(&diagnostics, Severity::Warning, "write the role's");
+        assert_eq!(who(&snapshot, &role("A")), "a");
     }
 }
