@@ -97,6 +97,16 @@ fn a_missing_username_is_the_canonical_arn() {
 }
 
 #[test]
+fn a_username_of_which_nothing_is_left_is_the_canonical_arn() {
+    let users = format!(
+        "- {{userarn: 'arn:aws:iam::{ACCOUNT}:user/bob', username: '{{{{SessionName}}}}', groups: [g]}}"
+    );
+    let (snapshot, diagnostics) = load(&[("mapUsers", &users)]);
+    assert_eq!(diagnostics, []);
+    assert_eq!(who(&snapshot, &user("bob")), format!("arn:aws:iam::{ACCOUNT}:user/bob,g"));
+}
+
+#[test]
 fn what_cannot_be_mapped_is_told_with_advice_and_skipped() {
     for (arn, text) in [
         ("arn:aws:iam::111122223333:group/Admins", "IAM group is not a principal"),
