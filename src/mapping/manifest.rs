@@ -105,7 +105,7 @@ impl From<Diagnostic> for Finding {
             Place::Object(name) => (None, name.to_string()),
         };
         let Diagnostic { severity, message, advice, .. } = diagnostic;
-        Self { severity, position, place, message, advice }
+        Self { severity, position, place, message: message.to_string(), advice }
     }
 }
 

@@ -172,9 +172,9 @@ impl Snapshot {
                 continue;
             };
             figures.invalid += parsed.invalid;
-            let had = |subject: &Subject| last.is_some_and(|last| last.iter().any(|(had, _)| had == subject));
+            let had: HashSet<&Subject> = last.into_iter().flatten().map(|(subject, _)| subject).collect();
             let (doubtful, valid): (Vec<_>, _) =
-                parsed.valid.into_iter().partition(|entry| entry.doubtful && had(&entry.subject));
+                parsed.valid.into_iter().partition(|entry| entry.doubtful && had.contains(&entry.subject));
             named.extend(parsed.named.into_iter().map(|subject| (section, subject)));
             named.extend(doubtful.into_iter().map(|entry| (section, entry.subject)));
             contents.insert(section, settle(section, valid, diagnostics));
@@ -214,7 +214,8 @@ fn settle(section: Section, valid: Vec<Valid>, diagnostics: &mut Vec<Diagnostic>
             message: format!(
                 "maps what entry {} (line {}) maps too; {why}, so entry {counts} does",
                 other.entry, other.position.line
-            ),
+            )
+            .into(),
             advice: "make one entry of the two, with the groups of both".to_owned(),
         });
         if counts == this.entry {
@@ -281,7 +282,8 @@ fn parse(
             diagnostics.push(Diagnostic {
                 severity: Severity::Error,
                 place: Place::List { section, entry: None, position: Some(in_file(error.position)) },
-                message: format!("cannot be read as YAML ({}); the list stays as it last was", error.message),
+                message: format!("cannot be read as YAML ({}); the list stays as it last was", error.message)
+                    .into(),
                 advice: error.advice.to_owned(),
             });
             None

@@ -25,17 +25,14 @@ use super::{
     watch::{Failure, Sink, watch},
 };
 use crate::{
-    mapping::{AwsAuth, BackendMode, Figures, Publisher, Severity, Snapshot},
-    telemetry::Metrics,
+    mapping::{AwsAuth, BackendMode, Figures, Publisher, Snapshot},
+    telemetry::{Diagnosis, Metrics, Quotes},
 };
 
 /// Where aws-auth is, which is the same on every cluster.
 pub const NAMESPACE: &str = "kube-system";
 /// What it is called.
 pub const NAME: &str = "aws-auth";
-
-/// How many diagnostics of one update are logged; the metrics count all.
-const MAX_TOLD: usize = 50;
 
 /// How long the API server has to answer at the start until what an earlier run saw is served. Until then a review
 /// gets no verdict, and kube-apiserver asks again.
@@ -54,7 +51,7 @@ pub struct ConfigMapSource {
 impl ConfigMapSource {
     /// A source that publishes by `publisher`, and keeps what was last good in `last_good`.
     #[must_use]
-    pub const fn new(publisher: Publisher, metrics: Metrics, last_good: Option<LastGood>) -> Self {
+    pub fn new(publisher: Publisher, metrics: Metrics, last_good: Option<LastGood>) -> Self {
         let state = State {
             publisher,
             metrics,
@@ -64,8 +61,16 @@ impl ConfigMapSource {
             keeper: None,
             kept_at: None,
             teller: None,
+            diagnosis: Diagnosis::new("aws-auth", None),
         };
         Self { state, last_good }
+    }
+
+    /// The same, whose log lines and events quote what aws-auth holds, or do not.
+    #[must_use]
+    pub fn quoting(mut self, quotes: Quotes) -> Self {
+        self.state.diagnosis = self.state.diagnosis.quoting(quotes);
+        self
     }
 
     /// Watches until it is dropped. Failures are logged and counted, and never end it.
@@ -115,6 +120,7 @@ struct State {
     /// When the last snapshot was given to the keeper.
     kept_at: Option<Timestamp>,
     teller: Option<Teller>,
+    diagnosis: Diagnosis,
 }
 
 /// What the list under way has brought.
@@ -177,12 +183,7 @@ impl State {
     fn update(&mut self, object: ConfigMap, now: Timestamp) {
         let metadata = events::metadata(&object);
         let (snapshot, diagnostics) = Snapshot::update(self.last.as_deref(), &held(object));
-        for diagnostic in diagnostics.iter().take(MAX_TOLD) {
-            match diagnostic.severity {
-                Severity::Error => tracing::error!(%diagnostic, "aws-auth"),
-                Severity::Warning => tracing::warn!(%diagnostic, "aws-auth"),
-            }
-        }
+        let diagnostics = self.diagnosis.tell(diagnostics);
         if let Some(teller) = &self.teller {
             teller.tell(&metadata, snapshot.index().len(), &diagnostics);
         }
@@ -197,6 +198,7 @@ impl State {
         if let Some(teller) = &self.teller {
             teller.forget();
         }
+        self.diagnosis.tell(Vec::new());
         self.publish(Snapshot::empty(), now);
     }
 

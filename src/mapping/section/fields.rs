@@ -5,7 +5,7 @@ use super::{
     named,
 };
 use crate::{
-    mapping::Section,
+    mapping::{Message, Section},
     yaml::{Node, Value},
 };
 
@@ -30,7 +30,7 @@ impl Entry<'_> {
         let Some(pairs) = item.as_mapping() else {
             let message = format!("is {}, not an entry with fields", item.kind());
             let advice = format!("write {arn_field}, username and groups, each on a line of its own");
-            return Err(self.refuse(item.span, &message, advice));
+            return Err(self.refuse(item.span, message, advice));
         };
         let is_roles = self.section() == Section::Roles;
         let mut fields = Fields::default();
@@ -62,7 +62,7 @@ impl Entry<'_> {
                         "begin each entry with a hyphen of its own (\"- \"), and indent its fields alike";
                     return Err(self.refuse(
                         key.span,
-                        &format!("{twice}: two entries have become one"),
+                        format!("{twice}: two entries have become one"),
                         advice,
                     ));
                 } else {
@@ -105,7 +105,7 @@ impl Entry<'_> {
             Some(meant) => format!("did you mean {meant}?"),
             None => format!("known are {arn_field}, username, groups and userid"),
         };
-        self.warn(key.span, format!("the field {name:?} means nothing here"), advice);
+        self.warn(key.span, Message::quoting("the field \"", name, "\" means nothing here"), advice);
         if named::NAMING.into_iter().any(|naming| likeness(naming) >= LIKE) {
             self.keep_whom(value);
         }

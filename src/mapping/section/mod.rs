@@ -113,7 +113,7 @@ pub(super) fn read(
             diagnostics.push(Diagnostic {
                 severity: Severity::Error,
                 place: Place::List { section, entry: None, position: Some(node.span) },
-                message: format!("is {}, not a list; the list stays as it last was", node.kind()),
+                message: format!("is {}, not a list; the list stays as it last was", node.kind()).into(),
                 advice: "begin each entry with a hyphen: \"- \"".to_owned(),
             });
             return None;

@@ -121,7 +121,7 @@ fn an_entry_that_breaks_on_its_way_to_another_list_keeps_what_it_had() {
     let users = format!("- userarn: {bob}\n  username: bob\n");
     let (before, _) = load(&[("mapUsers", &users)]);
     let (after, diagnostics) = Snapshot::update(Some(&before), &data(&[("mapRoles", &users)]));
-    assert!(diagnostics.iter().any(|diagnostic| diagnostic.message.contains("has no rolearn")));
+    assert!(diagnostics.iter().any(|diagnostic| diagnostic.message.to_string().contains("has no rolearn")));
     assert_eq!(who(&after, &user("bob")), "bob");
     let settled =
         data(&[("mapRoles", &users), ("mapUsers", &users.replace("username: bob", "username: new"))]);
