@@ -206,7 +206,7 @@ impl Reader<'_> {
     }
 
     fn subject(&mut self, arn: &str) -> Result<Subject, Invalid> {
-        let principal = Principal::parse(arn.trim()).map_err(|error| Invalid {
+        let principal = Principal::parse_mapped(arn.trim()).map_err(|error| Invalid {
             message: Message::quoting(
                 "spec.arn \"",
                 arn,

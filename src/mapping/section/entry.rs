@@ -196,11 +196,11 @@ impl Entry<'_> {
             return Err(self.refuse(node.span, message, "write one ARN"));
         };
         // A path may hold nearly any character, so that the second would be taken for the first one's path.
-        if text.matches("arn:").count() > 1 {
+        if text.to_ascii_lowercase().matches("arn:").count() > 1 {
             let message = format!("{field} holds several ARNs");
             return Err(self.refuse(node.span, message, "write an entry for each"));
         }
-        let principal = match Principal::parse(text.trim()) {
+        let principal = match Principal::parse_mapped(text.trim()) {
             Ok(principal) => principal,
             Err(error) => {
                 let advice = if text.contains('<') {

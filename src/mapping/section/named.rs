@@ -91,6 +91,8 @@ fn words(section: Section, text: &str, subjects: &mut Vec<Subject>) {
             subjects.extend(word.trim_matches(around).parse::<AccountId>().map(Subject::Account));
         }
         // Also behind a field's name whose blank is missing, and several with nothing but a comma between.
+        // Subjects are compared in lower case.
+        let word = word.to_ascii_lowercase();
         for (start, _) in word.match_indices("arn:") {
             let tail = word.get(start..).unwrap_or_default();
             let arn = tail.split_once(",arn:").map_or(tail, |(arn, _)| arn).trim_end_matches(around);
