@@ -18,6 +18,7 @@ use kube::{
     Api,
     runtime::watcher::{self, Event},
 };
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{
     events::{self, Teller},
@@ -33,6 +34,9 @@ use crate::{
 pub const NAMESPACE: &str = "kube-system";
 /// What it is called.
 pub const NAME: &str = "aws-auth";
+
+/// How many bytes of aws-auth are read in the watch's own task, which takes a millisecond or so.
+const AT_ONCE: usize = 64 * 1024;
 
 /// How long the API server has to answer at the start until what an earlier run saw is served. Until then a review
 /// gets no verdict, and kube-apiserver asks again.
@@ -182,7 +186,9 @@ impl Sink<ConfigMap> for State {
 impl State {
     fn update(&mut self, object: ConfigMap, now: Timestamp) {
         let metadata = events::metadata(&object);
-        let (snapshot, diagnostics) = Snapshot::update(self.last.as_deref(), &held(object));
+        let aws_auth = held(object);
+        let last = self.last.as_deref();
+        let (snapshot, diagnostics) = beside_others(&aws_auth, || Snapshot::update(last, &aws_auth));
         let diagnostics = self.diagnosis.tell(diagnostics);
         if let Some(teller) = &self.teller {
             teller.tell(&metadata, snapshot.index().len(), &diagnostics);
@@ -250,6 +256,15 @@ fn held(object: ConfigMap) -> AwsAuth {
         data: object.data.unwrap_or_default(),
         binary: object.binary_data.unwrap_or_default().into_keys().collect(),
     }
+}
+
+/// Reads `aws_auth` by `read`; where it is long, other tasks of this thread go on elsewhere meanwhile.
+fn beside_others<T>(aws_auth: &AwsAuth, read: impl FnOnce() -> T) -> T {
+    let is_long = aws_auth.data.values().map(String::len).sum::<usize>() > AT_ONCE;
+    // A runtime of one thread has nowhere else to go on.
+    let others_can =
+        Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if is_long && others_can { tokio::task::block_in_place(read) } else { read() }
 }
 
 fn is_aws_auth(object: &ConfigMap) -> bool {
