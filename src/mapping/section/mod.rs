@@ -12,6 +12,7 @@ mod entry;
 mod fields;
 mod named;
 mod permission_set;
+pub(super) mod weak;
 
 use std::sync::Arc;
 
@@ -97,6 +98,13 @@ pub(super) struct Parsed {
     pub(super) named: Vec<Subject>,
     /// How many entries are invalid.
     pub(super) invalid: usize,
+}
+
+impl Parsed {
+    /// Has whom `node` names, which is no entry, keep what they had.
+    pub(super) fn keep_whom(&mut self, section: Section, by: MatchBy, node: &Node) {
+        named::collect(section, by, node, &mut self.named);
+    }
 }
 
 /// Reads a list; `None`, with a diagnostic, where it is none.
