@@ -126,20 +126,15 @@ impl Authenticator {
             Mapped::NotMapped => (Outcome::Denied(Denial::NotMapped), None),
             Mapped::NotLoaded(backend) => (Outcome::Unavailable(Unavailability::NotLoaded(backend)), None),
             // Whoever is left here is no instance.
-            Mapped::WantsInstanceName => Self::not_rendered(identity, scrubbed, &RenderError::NoInstanceName),
-            Mapped::Failed(error) => Self::not_rendered(identity, scrubbed, &error),
+            Mapped::WantsInstanceName => Self::not_rendered(identity, scrubbed),
             Mapped::Reserved(_) => (Outcome::Denied(Denial::Reserved), None),
         }
     }
 
-    fn not_rendered(
-        identity: &Identity,
-        scrubbed: bool,
-        error: &RenderError,
-    ) -> (Outcome, Option<MappedUser>) {
+    fn not_rendered(identity: &Identity, scrubbed: bool) -> (Outcome, Option<MappedUser>) {
         tracing::warn!(
             canonical_arn = (!scrubbed).then(|| identity.principal().canonical_arn()),
-            %error,
+            error = %RenderError::NoInstanceName,
             "a mapping matches, but cannot be rendered"
         );
         (Outcome::Denied(Denial::NotRendered), None)

@@ -23,7 +23,7 @@ use crate::{
     mapping::{BackendMode, Snapshot},
     source::{BackendError, BackendSettings, Backends, LastGood, backend_mode_file, last_good},
     sts::{Client, ClientError, NoRandomNumbers, Verifier},
-    telemetry::Metrics,
+    telemetry::{Metrics, Quotes},
     webhook::{
         admission::Admission,
         answer,
@@ -145,6 +145,7 @@ impl Server {
             administrators: Arc::new(Snapshot::administrators(administrators)),
             reserved_prefixes: settings.reserved_prefixes,
             permission_sets: settings.permission_sets,
+            quotes: Quotes::where_any_is_scrubbed(!settings.scrubbed_accounts.is_empty()),
         };
         let backends = Backends::start(backends, metrics.clone(), &settings.backend_modes).await?;
         let client = Client::new(&settings.sts, &settings.cluster_id, metrics.clone())?;

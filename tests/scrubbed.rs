@@ -14,13 +14,19 @@ async fn a_scrubbed_accounts_principal_is_let_in_and_not_told_of() {
     let mapped = principals.role(SCRUBBED, "Support", "canary-session");
     let by_account = principals.user(SCRUBBED, "canary-user");
     let stranger = principals.user("777788889999", "mallory");
+    let by_key = principals.role(SCRUBBED, "Keyed", "s");
+    let in_group = principals.role(SCRUBBED, "Grouped", "s");
     let open = principals.role(ACCOUNT, "Admin", "alice");
     let server = Setup::new(
         &emulator,
         "  scrubbedAccounts: ['444455556666', '777788889999']
   mapRoles:
   - {rolearn: 'arn:aws:iam::444455556666:role/Support', username: support, groups: [helpers]}
+  - {rolearn: 'arn:aws:iam::444455556666:role/Keyed', username: 'k:{{AccessKeyID}}', groups: [keyed]}
+  - {rolearn: 'arn:aws:iam::444455556666:role/Grouped', username: g, groups: ['{{AccessKeyID}}', '{{AccountID}}']}
   - {rolearn: 'arn:aws:iam::111122223333:role/Admin', username: admin}
+  - {rolearn: 'arn:aws:iam::444455556666:group/Mallory', username: m, note: 'arn:aws:iam::444455556666:role/Canary'}
+  - {rolearn: '444455556666, and nothing that can be read', username: '{{444455556666}}'}
   mapAccounts: ['444455556666']
 ",
     )
@@ -45,11 +51,24 @@ async fn a_scrubbed_accounts_principal_is_let_in_and_not_told_of() {
     emulator.principals().remove(&mapped.access_key_id);
     server.review(&token(&mapped)).await.assert_passing_denial();
 
+    assert_eq!(
+        server.review(&token(&by_key)).await.user()["username"],
+        format!("k:{}", by_key.access_key_id)
+    );
+    assert_eq!(server.review(&token(&in_group)).await.user()["groups"][0], in_group.access_key_id);
+
     let log = server.log_text();
+    assert!(
+        log.contains("mapRoles, entry 5, line") && log.contains("an IAM group is not a principal"),
+        "{log}"
+    );
     let audit = server.audit();
     assert_eq!(audit[0]["username"], "support");
-    let (mapped_id, by_account_id) = (&mapped.access_key_id, &by_account.access_key_id);
-    for secret in [SCRUBBED, "777788889999", "canary", "mallory", "AROA", "AIDA", mapped_id, by_account_id] {
+    assert_eq!((&audit[4]["username"], &audit[4]["groups"]), (&json!(null), &json!("keyed")));
+    assert_eq!((&audit[5]["username"], &audit[5]["groups"]), (&json!("g"), &json!(null)));
+    let ids =
+        [&mapped, &by_account, &by_key, &in_group].map(|credentials| credentials.access_key_id.as_str());
+    for secret in [SCRUBBED, "777788889999", "canary", "mallory", "AROA", "AIDA"].into_iter().chain(ids) {
         assert!(!log.contains(secret), "the log tells {secret}:\n{log}");
     }
 

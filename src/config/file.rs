@@ -12,7 +12,7 @@ use crate::{
     identity::{AccountId, Principal},
     mapping::BackendMode,
     sts::ExtraHost,
-    yaml::{self, Node, Position, Value, YamlError},
+    yaml::{self, First, Node, Position, Value, YamlError},
 };
 
 /// The longest configuration file that is read, in bytes.
@@ -36,12 +36,12 @@ pub enum ConfigError {
         path: PathBuf,
     },
     /// It is no YAML.
-    #[error("{path}: {source}")]
+    #[error("{path}: {error}")]
     Yaml {
         /// Which file.
         path: PathBuf,
-        /// Where and why.
-        source: YamlError,
+        /// Where and why. No `source`, or whoever prints the chain says it twice.
+        error: YamlError,
     },
     /// A value is not what its key takes.
     #[error("{path}:{}:{}: {key}: {message}", position.line, position.column)]
@@ -149,8 +149,15 @@ impl File {
     /// See [`ConfigError`].
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let limits = yaml::Limits::for_bytes(usize::try_from(MAX_LEN).unwrap_or(usize::MAX));
-        let document = yaml::parse(text, limits)
-            .map_err(|source| ConfigError::Yaml { path: path.to_owned(), source })?;
+        let First { document, rest } = yaml::parse_first(text, limits)
+            .map_err(|error| ConfigError::Yaml { path: path.to_owned(), error })?;
+        if let Some(rest) = rest {
+            tracing::warn!(
+                file = %path.display(),
+                line = rest.position.line,
+                "a second document begins in the configuration file, and is ignored: remove the line ---"
+            );
+        }
         let mut file = Self { path: path.to_owned(), ..Self::default() };
         let Some(document) = document else { return Ok(file) };
         let mut top = Section::new(path, "", document)?;
@@ -429,6 +436,14 @@ mod tests {
             let file = parse(&format!("server:\n  backendMode: {text}\n")).unwrap();
             assert_eq!(file.backend_mode, [BackendMode::EksConfigMap, BackendMode::MountedFile]);
         }
+    }
+
+    #[test]
+    fn the_first_document_counts() {
+        let file = parse("clusterID: c\n---\nclusterID: d\nserver: {port: 1}\n---\n[\n").unwrap();
+        assert_eq!((file.cluster_id.as_deref(), file.port), (Some("c"), None));
+        let error = parse("clusterID: [\n").unwrap_err();
+        assert!(std::error::Error::source(&error).is_none(), "what is said is not said again: {error}");
     }
 
     #[test]

@@ -4,8 +4,9 @@ use super::{ConfigError, File, MaxAge, ServerFlags, limits};
 use crate::{
     ec2,
     identity::{AccountId, Partition, Principal},
-    mapping::{BackendMode, MatchBy, Severity, Snapshot},
+    mapping::{BackendMode, MatchBy, Snapshot},
     sts::{ClientOptions, EndpointError, Endpoints, Limits},
+    telemetry::{Diagnosis, Quotes},
     token::{ClusterId, ClusterIdError},
 };
 
@@ -255,13 +256,8 @@ impl ServerSettings {
 fn mounted(file: &File) -> Snapshot {
     let (mounted, diagnostics) =
         Snapshot::from_nodes(file.map_roles.as_ref(), file.map_users.as_ref(), file.map_accounts.as_ref());
-    for diagnostic in &diagnostics {
-        let path = file.path.display();
-        match diagnostic.severity {
-            Severity::Error => tracing::error!(file = %path, %diagnostic, "configuration file"),
-            Severity::Warning => tracing::warn!(file = %path, %diagnostic, "configuration file"),
-        }
-    }
+    let quotes = Quotes::where_any_is_scrubbed(!file.scrubbed_accounts.is_empty());
+    Diagnosis::new("configuration file", Some(file.path.clone())).quoting(quotes).tell(diagnostics);
     mounted
 }
 

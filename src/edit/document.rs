@@ -114,7 +114,8 @@ fn takes_effect(entry: &NewEntry) -> Result<(), EditError> {
     match diagnostics.into_iter().find(|diagnostic| diagnostic.severity == Severity::Error) {
         Some(error) => {
             // What comes of an invalid entry once it is there does not come of one that is not added.
-            let message = error.message.split("; the entry is skipped").next().unwrap_or_default();
+            let message = error.message.to_string();
+            let message = message.split("; the entry is skipped").next().unwrap_or_default();
             Err(EditError::Invalid(format!("{message}; {}", error.advice)))
         }
         None => Ok(()),

@@ -60,7 +60,7 @@ impl Listed {
     /// Whether it is about whom `arn` is about, though it is written otherwise: with a path, say.
     #[must_use]
     pub fn means(&self, arn: &str) -> bool {
-        let key = |arn: &str| Principal::parse(arn).ok().map(|principal| principal.match_key());
+        let key = |arn: &str| Principal::parse_mapped(arn).ok().map(|principal| principal.match_key());
         self.is_of(arn) || key(&self.arn).is_some_and(|own| key(arn).as_ref() == Some(&own))
     }
 }

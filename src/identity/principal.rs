@@ -106,6 +106,16 @@ impl Principal {
         Ok(Self { partition, account, kind })
     }
 
+    /// Reads a principal's ARN as people write it in a mapping: what is before its first name (`arn`, the partition,
+    /// the service, the kind of resource) counts without case. STS is held to its own form by [`Self::parse`].
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_mapped(arn: &str) -> Result<Self, PrincipalError> {
+        let (keywords, names) = arn.split_at(arn.find('/').unwrap_or(arn.len()));
+        Self::parse(&format!("{}{names}", keywords.to_ascii_lowercase()))
+    }
+
     /// Which partition it lives in.
     #[must_use]
     pub const fn partition(&self) -> Partition {
@@ -247,6 +257,23 @@ mod tests {
         let with = Principal::parse("arn:aws:iam::111122223333:user/ops/bob").unwrap();
         let without = Principal::parse("arn:aws:iam::111122223333:user/bob").unwrap();
         assert_ne!(with.match_key(), without.match_key());
+    }
+
+    #[test]
+    fn a_mappings_arn_counts_without_case_and_keeps_its_names() {
+        for (arn, read) in [
+            ("ARN:AWS:IAM::111122223333:Role/Team/Admin", "arn:aws:iam::111122223333:role/Team/Admin"),
+            ("arn:aws:iam::111122223333:User/Bob", "arn:aws:iam::111122223333:user/Bob"),
+            ("arn:AWS-CN:iam::111122223333:ROOT", "arn:aws-cn:iam::111122223333:root"),
+            ("arn:aws:STS::111122223333:Assumed-Role/A/S", "arn:aws:sts::111122223333:assumed-role/A/S"),
+            ("arn:aws:sts::111122223333:Federated-User/D", "arn:aws:sts::111122223333:federated-user/D"),
+        ] {
+            assert_eq!(Principal::parse_mapped(arn).unwrap().arn(), read);
+            assert!(Principal::parse(arn).is_err(), "{arn} is not STS's");
+        }
+        for arn in ["", "/", "arn:aws:iam::111122223333:Group/G", "arn:aws:iam::111122223333:Rôle/A"] {
+            assert!(Principal::parse_mapped(arn).is_err(), "{arn}");
+        }
     }
 
     #[test]

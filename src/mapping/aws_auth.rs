@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Diagnostic, Place, Section, Severity};
+use super::{Diagnostic, Message, Place, Section, Severity};
 
 /// The keys and values of a ConfigMap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl AwsAuth {
     /// for it gives nobody access, and takes nobody's.
     pub(super) fn find(&self, section: Section, diagnostics: &mut Vec<Diagnostic>) -> Found<'_> {
         let key = section.key();
-        let mut tell = |severity, message: String, advice: String| {
+        let mut tell = |severity, message: Message, advice: String| {
             let place = Place::List { section, entry: None, position: None };
             diagnostics.push(Diagnostic { severity, place, message, advice });
         };
@@ -47,9 +47,9 @@ impl AwsAuth {
         let mut found = self.data.get(key);
         for (other, text) in others {
             let message = if found.is_some() {
-                format!("the key {other} stands beside {key} and is ignored")
+                Message::quoting("the key ", other, format!(" stands beside {key} and is ignored"))
             } else {
-                format!("the key is written {other}; taken as {key}")
+                Message::quoting("the key is written ", other, format!("; taken as {key}"))
             };
             tell(Severity::Warning, message, format!("write {key}: other programs do not find it otherwise"));
             found = found.or(Some(text));
@@ -60,7 +60,8 @@ impl AwsAuth {
         let stays = "the list stays as it last was";
         let clear = format!("write {key}; to take everybody out of it, write {key}: \"\"");
         if let Some(binary) = self.binary.iter().find(|other| other.eq_ignore_ascii_case(key)) {
-            let message = format!("{binary} is in binaryData, since it is not all UTF-8; {stays}");
+            let after = format!(" is in binaryData, since it is not all UTF-8; {stays}");
+            let message = Message::quoting("", binary, after);
             tell(Severity::Error, message, format!("save it as UTF-8, and put it into data as {key}"));
             return Found::Unclear;
         }
@@ -70,12 +71,14 @@ impl AwsAuth {
             })
         };
         if let Some((other, _)) = unknown().find(|(other, _)| meant(other) == Some(section)) {
-            tell(Severity::Error, format!("there is no {key}, but {other}; {stays}"), clear);
+            let message = Message::quoting(format!("there is no {key}, but "), other, format!("; {stays}"));
+            tell(Severity::Error, message, clear);
             return Found::Unclear;
         }
         let mentions = |text: &str| text.contains(key);
         if let Some((other, _)) = unknown().find(|(_, text)| mentions(text)) {
-            let message = format!("there is no {key}, but the text of {other} speaks of it; {stays}");
+            let before = format!("there is no {key}, but the text of ");
+            let message = Message::quoting(before, other, format!(" speaks of it; {stays}"));
             tell(Severity::Error, message, format!("{key} is a key of the ConfigMap's data itself"));
             return Found::Unclear;
         }

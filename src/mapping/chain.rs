@@ -238,8 +238,6 @@ pub enum Mapped {
     NotLoaded(BackendMode),
     /// What matches names the caller's instance, whose private DNS name was not given.
     WantsInstanceName,
-    /// What matches cannot be rendered.
-    Failed(RenderError),
     /// What matches gives a username that is reserved from this backend.
     Reserved(BackendMode),
 }
@@ -315,7 +313,6 @@ impl Chain {
                     Mapped::Found(MappedUser { username, groups, backend: backend.mode, origin })
                 }
                 Err(RenderError::NoInstanceName) => Mapped::WantsInstanceName,
-                Err(error) => Mapped::Failed(error),
             };
         }
         waiting.map_or(Mapped::NotMapped, Mapped::NotLoaded)

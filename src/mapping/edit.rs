@@ -86,7 +86,7 @@ fn what(diagnostic: &Diagnostic) -> (Option<Section>, String) {
         Place::Object(_) => None,
     };
     // Entries are numbered in messages, too.
-    (section, diagnostic.message.replace(|c: char| c.is_ascii_digit(), ""))
+    (section, diagnostic.message.to_string().replace(|c: char| c.is_ascii_digit(), ""))
 }
 
 fn gives(snapshot: &Snapshot, group: &str) -> bool {

@@ -6,7 +6,7 @@ use crate::{identity::Identity, yaml::Position};
 /// What an entry of mapRoles or mapUsers, or an object, gives its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
-    /// The username; the canonical ARN where the entry gives none.
+    /// The username; the canonical ARN where the entry gives none, or where nothing is left of it for somebody.
     pub username: Option<Template>,
     /// The groups, in order.
     pub groups: Box<[Template]>,
@@ -76,13 +76,12 @@ impl Mapping {
         identity: &Identity,
         instance_name: Option<&str>,
     ) -> Result<(String, Vec<String>), RenderError> {
-        let username = match &self.username {
-            Some(template) => template.render(identity, instance_name)?,
-            None => identity.principal().canonical_arn(),
-        };
-        if username.is_empty() {
-            return Err(RenderError::EmptyUsername);
-        }
+        let username = self.username.as_ref().map(|template| template.render(identity, instance_name));
+        // A user has no session, so that a username of {{SessionName}} alone is none. One of nothing is in no audit log.
+        let username = username
+            .transpose()?
+            .filter(|username| !username.is_empty())
+            .unwrap_or_else(|| identity.principal().canonical_arn());
         let groups = self.groups.iter().map(|group| group.render(identity, instance_name));
         let groups = groups.collect::<Result<_, _>>()?;
         Ok((username, groups))

@@ -10,7 +10,7 @@ pub struct Index {
     roles: HashMap<MatchKey, Arc<Mapping>>,
     permission_sets: HashMap<PermissionSet, Arc<Mapping>>,
     users: HashMap<MatchKey, Arc<Mapping>>,
-    /// Roles and users alike: an ID is one's alone, and tells which it is.
+    /// Roles and users alike: an ID is one's alone, and tells which it is. Where both lists have it, mapRoles counts.
     user_ids: HashMap<Box<str>, Arc<Mapping>>,
     accounts: HashMap<AccountId, Origin>,
 }
@@ -25,7 +25,7 @@ pub enum Match<'a> {
 }
 
 impl Index {
-    /// Puts an entry in, in the place of one for the same subject.
+    /// Puts an entry in, in the place of one for the same subject in the same list.
     pub(super) fn insert(&mut self, subject: &Subject, mapping: &Arc<Mapping>) {
         let entry = Arc::clone(mapping);
         match subject {
@@ -40,7 +40,13 @@ impl Index {
                 self.permission_sets.insert(set.clone(), entry);
             }
             Subject::UserId(user_id) => {
-                self.user_ids.insert(user_id.clone(), entry);
+                let is_user =
+                    matches!(mapping.origin, Origin::Listed(Listed { section: Section::Users, .. }));
+                if is_user {
+                    self.user_ids.entry(user_id.clone()).or_insert(entry);
+                } else {
+                    self.user_ids.insert(user_id.clone(), entry);
+                }
             }
             Subject::Account(account) => {
                 self.accounts.insert(*account, mapping.origin.clone());

@@ -105,7 +105,7 @@ impl From<Diagnostic> for Finding {
             Place::Object(name) => (None, name.to_string()),
         };
         let Diagnostic { severity, message, advice, .. } = diagnostic;
-        Self { severity, position, place, message, advice }
+        Self { severity, position, place, message: message.to_string(), advice }
     }
 }
 
@@ -218,7 +218,7 @@ impl Data {
         findings.extend(diagnostics.into_iter().map(Finding::from));
         // Lists where texts belong: what is in them is told as well, as if they were texts.
         let nodes = lists.each_ref().map(Option::as_ref);
-        let (from_lists, diagnostics) = Snapshot::update_from_nodes(None, nodes, MatchBy::Arn);
+        let (from_lists, diagnostics) = Snapshot::update_from_nodes(None, nodes, MatchBy::ArnAsWritten);
         findings.extend(diagnostics.into_iter().map(Finding::from));
         findings.sort_by_key(|finding| finding.position);
         let snapshot = from_texts.joined(from_lists);

@@ -39,7 +39,7 @@ pub use chain::{
     UnknownBackendMode,
 };
 pub use changes::{Change, Gives};
-pub use diagnostic::{Diagnostic, Place, Severity};
+pub use diagnostic::{Diagnostic, Message, Place, Severity};
 pub use edit::Edit;
 pub use entry::{Listed, Mapping, Origin};
 pub use explain::{Explanation, NearMiss, explain};

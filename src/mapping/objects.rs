@@ -10,8 +10,8 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Diagnostic, Mapping, Origin, Place, Severity, Snapshot, Subject, Template};
-use crate::identity::{Arn, Principal, PrincipalKind};
+use super::{Diagnostic, Mapping, Message, Origin, Place, Severity, Snapshot, Subject, Template};
+use crate::identity::{Principal, PrincipalKind};
 
 /// An IAMIdentityMapping as the API server has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +110,8 @@ impl Objects {
                     place: Place::Object(Arc::clone(name)),
                     message: format!(
                         "maps whom IAMIdentityMapping {winner} maps too; {winner} counts, {why}"
-                    ),
+                    )
+                    .into(),
                     advice: "make one object of the two, with the groups of both".to_owned(),
                 });
             }
@@ -137,7 +138,7 @@ impl Known {
                 diagnostics.push(Diagnostic {
                     severity: Severity::Error,
                     place: Place::Object(Arc::clone(&object.name)),
-                    message: format!("{}; {consequence}", invalid.message),
+                    message: invalid.message.and("; ").and(consequence),
                     advice: invalid.advice.to_owned(),
                 });
                 gave
@@ -154,7 +155,7 @@ impl Known {
 
 /// What makes an object invalid.
 struct Invalid {
-    message: String,
+    message: Message,
     advice: &'static str,
 }
 
@@ -165,14 +166,19 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn warn(&mut self, message: String, advice: String) {
+    fn warn(&mut self, message: impl Into<Message>, advice: impl Into<String>) {
         let place = Place::Object(Arc::clone(self.name));
-        self.diagnostics.push(Diagnostic { severity: Severity::Warning, place, message, advice });
+        self.diagnostics.push(Diagnostic {
+            severity: Severity::Warning,
+            place,
+            message: message.into(),
+            advice: advice.into(),
+        });
     }
 
     fn read(&mut self, object: &Object) -> Result<(Subject, Arc<Mapping>), Invalid> {
         let spec = object.spec.as_ref().map_err(|error| Invalid {
-            message: format!("spec cannot be read: {error}"),
+            message: Message::quoting("spec cannot be read: ", error, ""),
             advice: "want spec with the texts arn and username, and a list of texts groups",
         })?;
         let subject = self.subject(&spec.arn)?;
@@ -202,19 +208,18 @@ impl Reader<'_> {
     }
 
     fn subject(&mut self, arn: &str) -> Result<Subject, Invalid> {
-        let principal = Principal::parse(arn.trim()).map_err(|error| Invalid {
-            // An object may hold a megabyte; a log line need not.
-            message: if arn.len() <= Arn::MAX_LEN {
-                format!("spec.arn {arn:?} is no ARN that can be mapped: {error}")
-            } else {
-                format!("spec.arn is no ARN that can be mapped: {error}")
-            },
+        let principal = Principal::parse_mapped(arn.trim()).map_err(|error| Invalid {
+            message: Message::quoting(
+                "spec.arn \"",
+                arn,
+                format!("\" is no ARN that can be mapped: {error}"),
+            ),
             advice: "write it as arn:aws:iam::ACCOUNT:role/NAME or arn:aws:iam::ACCOUNT:user/NAME",
         })?;
         if matches!(principal.kind(), PrincipalKind::AssumedRole { .. }) {
             self.warn(
                 "an assumed role's ARN stands for every session of the role".to_owned(),
-                format!("write the role's in spec.arn: {}", principal.canonical_arn()),
+                "write the role's ARN in spec.arn: arn:aws:iam::ACCOUNT:role/NAME".to_owned(),
             );
         }
         Ok(Subject::Principal(principal.match_key()))
@@ -226,7 +231,8 @@ impl Reader<'_> {
                 || format!("there are {}", Template::names()),
                 |meant| format!("did you mean {{{{{meant}}}}}?"),
             );
-            self.warn(format!("{{{{{name}}}}} in {field} is no template, and stays as it is"), advice);
+            let after = format!("}}}} in {field} is no template, and stays as it is");
+            self.warn(Message::quoting("{{", name, after), advice);
         }
         Template::parse(text)
     }

@@ -13,9 +13,9 @@ use std::{
 use super::{
     AwsAuth, Diagnostic, Index, Mapping, Origin, Place, Section, Severity, Subject,
     aws_auth::Found,
-    section::{Contents, MatchBy, Parsed, Valid, read},
+    section::{Contents, MatchBy, Parsed, Valid, read, weak},
 };
-use crate::yaml::{self, Limits, Node, Position};
+use crate::yaml::{self, First, Limits, Node, Position};
 
 /// One source's mappings at one moment.
 #[derive(Debug, Default)]
@@ -98,17 +98,30 @@ impl Snapshot {
         map_users: Option<&Node>,
         map_accounts: Option<&Node>,
     ) -> (Self, Vec<Diagnostic>) {
-        Self::update_from_nodes(None, [map_roles, map_users, map_accounts], MatchBy::Arn)
+        let mut diagnostics = Vec::new();
+        let [roles, users, accounts] =
+            [(Section::Roles, map_roles), (Section::Users, map_users), (Section::Accounts, map_accounts)]
+                .map(|(section, node)| node.map(|node| weak::list(section, node, &mut diagnostics)));
+        let lists = [roles.as_ref(), users.as_ref(), accounts.as_ref()];
+        Self::read_lists(None, lists, MatchBy::Arn, diagnostics)
     }
 
     /// What follows `previous` when mapRoles, mapUsers and mapAccounts are `lists`.
     #[must_use]
     pub fn update_from_nodes(
         previous: Option<&Self>,
-        [map_roles, map_users, map_accounts]: [Option<&Node>; 3],
+        lists: [Option<&Node>; 3],
         by: MatchBy,
     ) -> (Self, Vec<Diagnostic>) {
-        let mut diagnostics = Vec::new();
+        Self::read_lists(previous, lists, by, Vec::new())
+    }
+
+    fn read_lists(
+        previous: Option<&Self>,
+        [map_roles, map_users, map_accounts]: [Option<&Node>; 3],
+        by: MatchBy,
+        mut diagnostics: Vec<Diagnostic>,
+    ) -> (Self, Vec<Diagnostic>) {
         let parsed =
             [(Section::Roles, map_roles), (Section::Users, map_users), (Section::Accounts, map_accounts)]
                 .map(|(section, node)| {
@@ -179,9 +192,9 @@ impl Snapshot {
                 contents.insert(section, last);
                 continue;
             };
-            let had = |subject: &Subject| last.is_some_and(|last| last.iter().any(|(had, _)| had == subject));
+            let had: HashSet<&Subject> = last.into_iter().flatten().map(|(subject, _)| subject).collect();
             let (doubtful, valid): (Vec<_>, _) =
-                parsed.valid.into_iter().partition(|entry| entry.doubtful && had(&entry.subject));
+                parsed.valid.into_iter().partition(|entry| entry.doubtful && had.contains(&entry.subject));
             invalid += parsed.invalid + doubtful.len();
             named.extend(parsed.named.into_iter().map(|subject| (section, subject)));
             named.extend(doubtful.into_iter().map(|entry| (section, entry.subject)));
@@ -219,7 +232,8 @@ fn settle(section: Section, valid: Vec<Valid>, diagnostics: &mut Vec<Diagnostic>
             message: format!(
                 "maps what entry {} (line {}) maps too; {why}, so entry {counts} does",
                 other.entry, other.position.line
-            ),
+            )
+            .into(),
             advice: "make one entry of the two, with the groups of both".to_owned(),
         });
         if counts == this.entry {
@@ -279,14 +293,34 @@ fn parse(
     if matches!(text.trim(), "" | "``" | "\"\"" | "''") {
         return Some(Parsed::default());
     }
-    match yaml::parse(text, Limits::default()) {
-        Ok(Some(node)) => read(section, &node.moved(in_file), MatchBy::Arn, diagnostics),
-        Ok(None) => Some(Parsed::default()),
+    match yaml::parse_first(text, Limits::default()) {
+        Ok(First { document, rest }) => {
+            let by = MatchBy::ArnAsWritten;
+            let mut parsed = match document {
+                Some(node) => read(section, &node.moved(in_file), by, diagnostics)?,
+                None => Parsed::default(),
+            };
+            if let Some(rest) = rest {
+                diagnostics.push(Diagnostic {
+                    severity: Severity::Warning,
+                    place: Place::List { section, entry: None, position: Some(in_file(rest.position)) },
+                    message:
+                        "a second document begins, and is not read; whom it names keeps what was last good"
+                            .into(),
+                    advice: "remove the line ---".to_owned(),
+                });
+                for document in &rest.documents {
+                    parsed.keep_whom(section, by, document);
+                }
+            }
+            Some(parsed)
+        }
         Err(error) => {
             diagnostics.push(Diagnostic {
                 severity: Severity::Error,
                 place: Place::List { section, entry: None, position: Some(in_file(error.position)) },
-                message: format!("cannot be read as YAML ({}); the list stays as it last was", error.message),
+                message: format!("cannot be read as YAML ({}); the list stays as it last was", error.message)
+                    .into(),
                 advice: error.advice.to_owned(),
             });
             None

@@ -39,9 +39,6 @@ pub enum RenderError {
     /// There is a `{{EC2PrivateDNSName}}`, and no name was given for it.
     #[error("there is a {{{{EC2PrivateDNSName}}}}, and the session is not named after an instance")]
     NoInstanceName,
-    /// A username of nothing.
-    #[error("the username is empty once rendered")]
-    EmptyUsername,
 }
 
 impl Template {

@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{ConfigMapSource, CrdSource, DynamicFileSource, KubernetesError, LastGood, client, watch};
 use crate::{
     mapping::{Backend, BackendMode, Chain, CurrentChain, Figures, MatchBy, Snapshot},
-    telemetry::Metrics,
+    telemetry::{Metrics, Quotes},
 };
 
 /// How long a backend has to load before those after it are asked without it, and before a chain that would come in
@@ -37,6 +37,8 @@ pub struct BackendSettings {
     pub reserved_prefixes: Vec<(BackendMode, Vec<String>)>,
     /// Permission sets match somebody.
     pub permission_sets: bool,
+    /// Whether log lines and events quote what mappings hold.
+    pub quotes: Quotes,
 }
 
 /// Why there cannot be these backends.
@@ -150,7 +152,7 @@ impl Backends {
 
     async fn backend(&self, mode: BackendMode) -> Result<Running, BackendError> {
         let (backend, publisher) = mode.backend();
-        let metrics = self.metrics.clone();
+        let (metrics, quotes) = (self.metrics.clone(), self.settings.quotes);
         let source = match mode {
             // Their mappings are there from the start, and never change.
             BackendMode::MountedFile | BackendMode::AdminPrincipals => {
@@ -169,18 +171,20 @@ impl Backends {
                 let client = self.client().await?;
                 metrics.backend_waiting(mode);
                 let last_good = self.settings.last_good.clone();
-                Some(tokio::spawn(ConfigMapSource::new(publisher, metrics, last_good).run(client)))
+                let source = ConfigMapSource::new(publisher, metrics, last_good).quoting(quotes);
+                Some(tokio::spawn(source.run(client)))
             }
             BackendMode::Crd => {
                 let client = self.client().await?;
                 metrics.backend_waiting(mode);
-                Some(tokio::spawn(CrdSource::new(publisher, metrics).run(client)))
+                Some(tokio::spawn(CrdSource::new(publisher, metrics).quoting(quotes).run(client)))
             }
             BackendMode::DynamicFile => {
                 let path = self.settings.dynamic_file.clone().ok_or(BackendError::NoDynamicFile)?;
                 metrics.backend_waiting(mode);
                 let by = self.settings.dynamic_file_matches;
-                Some(tokio::spawn(DynamicFileSource::new(path, by, publisher, metrics).run()))
+                let source = DynamicFileSource::new(path, by, publisher, metrics).quoting(quotes);
+                Some(tokio::spawn(source.run()))
             }
         };
         let reserved = self.settings.reserved_prefixes.iter().filter(|(reserving, _)| *reserving == mode);

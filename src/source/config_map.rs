@@ -18,6 +18,7 @@ use kube::{
     Api,
     runtime::watcher::{self, Event},
 };
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{
     events::{self, Teller},
@@ -25,8 +26,8 @@ use super::{
     watch::{Failure, Sink, watch},
 };
 use crate::{
-    mapping::{AwsAuth, BackendMode, Figures, Publisher, Severity, Snapshot},
-    telemetry::Metrics,
+    mapping::{AwsAuth, BackendMode, Figures, Publisher, Snapshot},
+    telemetry::{Diagnosis, Metrics, Quotes},
 };
 
 /// Where aws-auth is, which is the same on every cluster.
@@ -34,8 +35,8 @@ pub const NAMESPACE: &str = "kube-system";
 /// What it is called.
 pub const NAME: &str = "aws-auth";
 
-/// How many diagnostics of one update are logged; the metrics count all.
-const MAX_TOLD: usize = 50;
+/// How many bytes of aws-auth are read in the watch's own task, which takes a millisecond or so.
+const AT_ONCE: usize = 64 * 1024;
 
 /// How long the API server has to answer at the start until what an earlier run saw is served. Until then a review
 /// gets no verdict, and kube-apiserver asks again.
@@ -54,7 +55,7 @@ pub struct ConfigMapSource {
 impl ConfigMapSource {
     /// A source that publishes by `publisher`, and keeps what was last good in `last_good`.
     #[must_use]
-    pub const fn new(publisher: Publisher, metrics: Metrics, last_good: Option<LastGood>) -> Self {
+    pub fn new(publisher: Publisher, metrics: Metrics, last_good: Option<LastGood>) -> Self {
         let state = State {
             publisher,
             metrics,
@@ -64,8 +65,16 @@ impl ConfigMapSource {
             keeper: None,
             kept_at: None,
             teller: None,
+            diagnosis: Diagnosis::new("aws-auth", None),
         };
         Self { state, last_good }
+    }
+
+    /// The same, whose log lines and events quote what aws-auth holds, or do not.
+    #[must_use]
+    pub fn quoting(mut self, quotes: Quotes) -> Self {
+        self.state.diagnosis = self.state.diagnosis.quoting(quotes);
+        self
     }
 
     /// Watches until it is dropped. Failures are logged and counted, and never end it.
@@ -115,6 +124,7 @@ struct State {
     /// When the last snapshot was given to the keeper.
     kept_at: Option<Timestamp>,
     teller: Option<Teller>,
+    diagnosis: Diagnosis,
 }
 
 /// What the list under way has brought.
@@ -176,13 +186,10 @@ impl Sink<ConfigMap> for State {
 impl State {
     fn update(&mut self, object: ConfigMap, now: Timestamp) {
         let metadata = events::metadata(&object);
-        let (snapshot, diagnostics) = Snapshot::update(self.last.as_deref(), &held(object));
-        for diagnostic in diagnostics.iter().take(MAX_TOLD) {
-            match diagnostic.severity {
-                Severity::Error => tracing::error!(%diagnostic, "aws-auth"),
-                Severity::Warning => tracing::warn!(%diagnostic, "aws-auth"),
-            }
-        }
+        let aws_auth = held(object);
+        let last = self.last.as_deref();
+        let (snapshot, diagnostics) = beside_others(&aws_auth, || Snapshot::update(last, &aws_auth));
+        let diagnostics = self.diagnosis.tell(diagnostics);
         if let Some(teller) = &self.teller {
             teller.tell(&metadata, snapshot.index().len(), &diagnostics);
         }
@@ -197,6 +204,7 @@ impl State {
         if let Some(teller) = &self.teller {
             teller.forget();
         }
+        self.diagnosis.tell(Vec::new());
         self.publish(Snapshot::empty(), now);
     }
 
@@ -248,6 +256,15 @@ fn held(object: ConfigMap) -> AwsAuth {
         data: object.data.unwrap_or_default(),
         binary: object.binary_data.unwrap_or_default().into_keys().collect(),
     }
+}
+
+/// Reads `aws_auth` by `read`; where it is long, other tasks of this thread go on elsewhere meanwhile.
+fn beside_others<T>(aws_auth: &AwsAuth, read: impl FnOnce() -> T) -> T {
+    let is_long = aws_auth.data.values().map(String::len).sum::<usize>() > AT_ONCE;
+    // A runtime of one thread has nowhere else to go on.
+    let others_can =
+        Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if is_long && others_can { tokio::task::block_in_place(read) } else { read() }
 }
 
 fn is_aws_auth(object: &ConfigMap) -> bool {

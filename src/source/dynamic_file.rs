@@ -10,8 +10,8 @@ use super::{
     watched_file::{Seen, WatchedFile},
 };
 use crate::{
-    mapping::{BackendMode, Diagnostic, MatchBy, Publisher, Section, Severity, Snapshot},
-    telemetry::Metrics,
+    mapping::{BackendMode, Diagnostic, Figures, MatchBy, Publisher, Section, Snapshot},
+    telemetry::{Diagnosis, Metrics, Quotes},
     yaml::Node,
 };
 
@@ -24,6 +24,7 @@ pub struct DynamicFileSource {
     metrics: Metrics,
     last: Option<Arc<Snapshot>>,
     freshness: Freshness,
+    diagnosis: Diagnosis,
 }
 
 /// What a content comes to.
@@ -34,7 +35,15 @@ impl DynamicFileSource {
     #[must_use]
     pub fn new(path: PathBuf, by: MatchBy, publisher: Publisher, metrics: Metrics) -> Self {
         let freshness = Freshness::new("dynamic_file");
-        Self { file: WatchedFile::new(path), by, publisher, metrics, last: None, freshness }
+        let diagnosis = Diagnosis::new("file of mappings", Some(path.clone()));
+        Self { file: WatchedFile::new(path), by, publisher, metrics, last: None, freshness, diagnosis }
+    }
+
+    /// The same, whose log lines quote what the file holds, or do not.
+    #[must_use]
+    pub fn quoting(mut self, quotes: Quotes) -> Self {
+        self.diagnosis = self.diagnosis.quoting(quotes);
+        self
     }
 
     /// Watches until it is dropped. Failures are logged and counted, and never end it.
@@ -44,7 +53,7 @@ impl DynamicFileSource {
                 Seen::Content(content) => self.load(content).await,
                 Seen::Absent => {
                     tracing::warn!(path = %self.file.path().display(), "no such file: DynamicFile maps nobody");
-                    self.publish(Snapshot::empty(), &[]);
+                    self.publish(Snapshot::empty(), Vec::new());
                 }
                 Seen::Unreadable(error) => self.fail(&error),
             }
@@ -57,7 +66,7 @@ impl DynamicFileSource {
         let parsed = tokio::task::spawn_blocking(move || parse(&content, last.as_deref(), by)).await;
         match parsed {
             Ok(Ok((fields, snapshot, diagnostics))) => {
-                self.publish(snapshot, &diagnostics);
+                self.publish(snapshot, diagnostics);
                 self.freshness.loaded(&fields, Timestamp::now(), &self.metrics);
             }
             Ok(Err(error)) => self.fail(&error),
@@ -72,17 +81,10 @@ impl DynamicFileSource {
         tracing::error!(%path, %error, "cannot read the file of mappings; what was last good stays in force");
     }
 
-    fn publish(&mut self, snapshot: Snapshot, diagnostics: &[Diagnostic]) {
-        let count =
-            |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
-        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    fn publish(&mut self, snapshot: Snapshot, diagnostics: Vec<Diagnostic>) {
+        let Figures { errors, warnings, .. } = snapshot.figures();
+        self.diagnosis.tell(diagnostics);
         let path = self.file.path().display();
-        for diagnostic in diagnostics {
-            match diagnostic.severity {
-                Severity::Error => tracing::error!(%path, %diagnostic, "file of mappings"),
-                Severity::Warning => tracing::warn!(%path, %diagnostic, "file of mappings"),
-            }
-        }
         let mappings = snapshot.index().len();
         tracing::info!(%path, mappings, errors, warnings, "file of mappings loaded");
         self.metrics.backend_loaded(BackendMode::DynamicFile, mappings, errors, warnings);

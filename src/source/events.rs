@@ -231,7 +231,7 @@ mod tests {
         Diagnostic {
             severity,
             place: Place::List { section: Section::Roles, entry: Some(number), position: None },
-            message: "is wrong".to_owned(),
+            message: "is wrong".into(),
             advice: "mend it".to_owned(),
         }
     }

@@ -2,8 +2,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use crate::{
     authenticator::Decision,
-    identity::Principal,
-    outcome::{Outcome, User},
+    identity::{AccountId, Principal},
+    outcome::Outcome,
     sts::Source,
     token::PresignedRequest,
 };
@@ -24,11 +24,17 @@ pub fn record(review: Review, decision: &Decision) {
     let Decision { outcome, request, source, identity, mapped, scrubbed } = decision;
     let granted = matches!(outcome, Outcome::Authenticated(_));
     let account = identity.as_ref().map(|identity| identity.principal().account());
-    // A scrubbed account's username is the mapping's own, and may be told, unless it holds the account (as the
-    // canonical ARN does, where the mapping gives no other name).
-    let tells =
-        |user: &&User| !scrubbed || account.is_none_or(|account| !user.username.contains(account.as_str()));
-    let user = if let Outcome::Authenticated(user) = outcome { Some(user).filter(tells) } else { None };
+    let access_key_id = request.as_ref().map(PresignedRequest::access_key_id);
+    // What a mapping gives a scrubbed account's principal is the mapping's own, and may be told, unless it holds the
+    // account (as the canonical ARN does, where the mapping gives no name) or the key's ID ({{AccessKeyID}}).
+    let secrets: Vec<&str> = if *scrubbed {
+        account.as_ref().map(AccountId::as_str).into_iter().chain(access_key_id).collect()
+    } else {
+        Vec::new()
+    };
+    let tells = |text: &&str| !secrets.iter().any(|secret| text.contains(secret));
+    let user = if let Outcome::Authenticated(user) = outcome { Some(user) } else { None };
+    let groups = user.map(|user| user.groups.join(","));
     let principal = identity.as_ref().filter(|_| !scrubbed).map(|identity| identity.principal());
     tracing::info!(
         target: "arngate::audit",
@@ -39,10 +45,10 @@ pub fn record(review: Review, decision: &Decision) {
         detail = (!granted).then(|| outcome.message()),
         arn = principal.map(Principal::arn),
         canonical_arn = principal.map(Principal::canonical_arn),
-        access_key_id = request.as_ref().filter(|_| !scrubbed).map(PresignedRequest::access_key_id),
-        username = user.map(|user| user.username.as_str()),
-        uid = user.map(|user| user.uid.as_str()),
-        groups = user.map(|user| user.groups.join(",")),
+        access_key_id = access_key_id.filter(|_| !scrubbed),
+        username = user.map(|user| user.username.as_str()).filter(tells),
+        uid = user.map(|user| user.uid.as_str()).filter(tells),
+        groups = groups.as_deref().filter(tells),
         backend = mapped.as_ref().map(|mapped| tracing::field::display(mapped.backend)),
         entry = mapped.as_ref().map(|mapped| tracing::field::display(&mapped.origin)),
         sts_host = request.as_ref().map(|request| request.endpoint().host()),

@@ -4,11 +4,13 @@
 //! parsed values that hold none.
 
 mod audit;
+mod diagnosis;
 mod logs;
 mod metrics;
 mod verifier;
 
 pub use audit::{Review, record};
+pub use diagnosis::{Diagnosis, Quotes};
 pub use logs::{LogFormat, Verbosity, init};
 pub use metrics::{Metrics, StatusWrite};
 pub(crate) use verifier::VerifierMetrics;

@@ -43,11 +43,45 @@ pub struct YamlError {
     pub advice: &'static str,
 }
 
+/// The first document of a text, and what follows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct First {
+    /// The document; absent where the text holds none.
+    pub document: Option<Node>,
+    /// What follows, where that is more than the line that would begin it.
+    pub rest: Option<Rest>,
+}
+
+/// What follows a text's first document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// Where it begins.
+    pub position: Position,
+    /// Its documents, as far as they can be read; then, as one text, what cannot.
+    pub documents: Vec<Node>,
+}
+
 /// Reads one document; `None` where the text holds none.
 ///
 /// # Errors
 /// Where it is no YAML, holds more than one document, or goes beyond `limits`.
 pub fn parse(text: &str, limits: Limits) -> Result<Option<Node>, YamlError> {
+    let First { document, rest } = parse_first(text, limits)?;
+    match rest {
+        None => Ok(document),
+        Some(Rest { position, .. }) => Err(YamlError {
+            position,
+            message: "a second document begins".to_owned(),
+            advice: "remove the line --- and what follows it",
+        }),
+    }
+}
+
+/// Reads the first document, whatever follows it.
+///
+/// # Errors
+/// Where it is no YAML, or goes beyond `limits`.
+pub fn parse_first(text: &str, limits: Limits) -> Result<First, YamlError> {
     match load(text, limits) {
         // A tab between a key's colon and its value is white space to YAML, which the parser does not know; a
         // space in its place moves nothing.
@@ -56,7 +90,7 @@ pub fn parse(text: &str, limits: Limits) -> Result<Option<Node>, YamlError> {
     }
 }
 
-fn load(text: &str, limits: Limits) -> Result<Option<Node>, YamlError> {
+fn load(text: &str, limits: Limits) -> Result<First, YamlError> {
     let start = Position { line: 1, column: 1 };
     if text.len() > limits.bytes {
         let message = format!("longer than {} bytes", limits.bytes);
@@ -64,26 +98,20 @@ fn load(text: &str, limits: Limits) -> Result<Option<Node>, YamlError> {
     }
     let mut loader =
         Loader { parser: Parser::new_from_str(text), text, limits, nodes: 0, anchors: HashMap::new() };
-    let mut document = None;
     loop {
-        let (event, span) = loader.next()?;
-        match event {
-            Event::StreamEnd => return Ok(document),
-            Event::DocumentStart(_) if document.is_some() => {
-                // A line of hyphens at the end begins a document with nothing in it.
-                let second = loader.next()?;
-                if loader.value(second, 0)?.value == Value::Null {
-                    continue;
-                }
-                return Err(error(
-                    span.start,
-                    "a second document begins",
-                    "remove the line --- and what follows it",
-                ));
-            }
-            Event::DocumentStart(_) => {
-                let first = loader.next()?;
-                document = Some(loader.value(first, 0)?);
+        match loader.next()? {
+            (Event::StreamEnd, _) => return Ok(First { document: None, rest: None }),
+            (Event::DocumentStart(_), _) => break,
+            _ => {}
+        }
+    }
+    let first = loader.next()?;
+    let document = Some(loader.value(first, 0)?);
+    loop {
+        match loader.next()? {
+            (Event::StreamEnd, _) => return Ok(First { document, rest: None }),
+            (Event::DocumentStart(_), span) => {
+                return Ok(First { document, rest: loader.rest(position(span.start)) });
             }
             _ => {}
         }
@@ -100,6 +128,39 @@ struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
+    /// What follows the beginning of a second document at `position`; nothing where that is no more than a line of
+    /// hyphens.
+    fn rest(&mut self, position: Position) -> Option<Rest> {
+        let mut documents = Vec::new();
+        let mut begins = position;
+        let is_whole = loop {
+            match self.next().and_then(|event| self.value(event, 0)) {
+                Ok(node) => documents.push(node),
+                Err(_) => break false,
+            }
+            let next = loop {
+                match self.next() {
+                    Ok((Event::StreamEnd, _)) => break Ok(None),
+                    Ok((Event::DocumentStart(_), span)) => break Ok(Some(self::position(span.start))),
+                    Ok(_) => {}
+                    Err(error) => break Err(error),
+                }
+            };
+            match next {
+                Ok(None) => break true,
+                Ok(Some(next)) => begins = next,
+                Err(_) => break false,
+            }
+        };
+        if !is_whole {
+            let lines: Vec<&str> = self.text.lines().skip(begins.line.saturating_sub(1)).collect();
+            let value = Value::Scalar(lines.join("\n").into());
+            documents.push(Node { value, span: begins, end: begins });
+        }
+        documents.retain(|node| node.value != Value::Null);
+        (!documents.is_empty()).then_some(Rest { position, documents })
+    }
+
     fn next(&mut self) -> Result<(Event<'a>, Span), YamlError> {
         match self.parser.next_event() {
             Some(Ok(event)) => Ok(event),
@@ -352,6 +413,32 @@ mod tests {
     }
 
     #[test]
+    fn the_first_of_several_documents_can_be_read_whatever_follows() {
+        let first = |text: &str| parse_first(text, Limits::default());
+        let plain = read("a: 1\n").unwrap();
+        for (rest, documents) in [
+            ("---\nb: 2\n", 1),
+            ("---\nb: 2\n---\n- c\n", 2),
+            ("...\n---\nb: [\n", 1),
+            ("---\nb: 2\n---\n: [\n", 2),
+        ] {
+            let text = format!("a: 1\n{rest}");
+            let First { document, rest } = first(&text).unwrap();
+            let rest = rest.unwrap();
+            assert_eq!(
+                (document, rest.documents.len(), rest.position.column),
+                (plain.clone(), documents, 1),
+                "{text}"
+            );
+            assert!(read(&text).unwrap_err().message.contains("second document"), "{text}");
+        }
+        for text in ["a: 1\n", "a: 1\n---\n", "a: 1\n---\n# b\n---\n", "a: 1\n..."] {
+            assert_eq!(first(text).unwrap(), First { document: plain.clone(), rest: None }, "{text}");
+        }
+        assert!(first("a: [\n---\nb: 2\n").is_err() && first("a: 1\n b: 2\n---\n").is_err());
+    }
+
+    #[test]
     fn a_tab_is_called_a_tab() {
         let error = read("- rolearn: a\n\tusername: b\n").unwrap_err();
         assert_eq!(error.position.line, 2);
@@ -367,7 +454,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in "[-:a \\n\\t\\[\\]{}&*<>'\"|~#!%]{0,200}") {
-            let _ = read(&text);
+            let _ = (read(&text), parse_first(&text, Limits::default()));
         }
 
         #[test]

@@ -7,5 +7,5 @@
 mod load;
 mod node;
 
-pub use load::{Limits, YamlError, parse};
+pub use load::{First, Limits, Rest, YamlError, parse, parse_first};
 pub use node::{Node, Position, Value};

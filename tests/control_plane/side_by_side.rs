@@ -40,6 +40,8 @@ const MAPPINGS: &str = "  scrubbedAccounts: ['999900001111']
   - {rolearn: 'arn:aws:iam::111122223333:role/with/path/Pathed', username: pathed}
   - {rolearn: 'arn:aws:iam::111122223333:role/Reserved', username: 'reserved:{{SessionName}}'}
   - {rolearn: 'arn:aws:iam::999900001111:role/Support', username: support, groups: [helpers]}
+  - {rolearn: 'arn:aws:sts::111122223333:assumed-role/Session/alice', username: session}
+  - {rolearn: 'arn:aws:iam::111122223333:role/Weak', username: weak, groups: 'dev, ops,x'}
   - sso: {permissionSetName: Admins, accountID: '111122223333'}
     username: 'sso:{{SessionName}}'
     groups: [admins]
@@ -48,7 +50,11 @@ const MAPPINGS: &str = "  scrubbedAccounts: ['999900001111']
   - {userarn: 'arn:aws:iam::111122223333:user/ops/carol', username: carol}
   - {userarn: 'arn:aws:iam::111122223333:root', username: root-of-one}
   - {userarn: 'arn:aws:sts::111122223333:federated-user/dora', username: dora}
-  mapAccounts: ['222233334444', '000000000012']
+  - {userarn: 'ARN:aws:iam::111122223333:User/Upper', username: upper}
+  - {userarn: 'arn:aws:iam::111122223333:user/nameless', username: '{{SessionName}}', groups: [nameless]}
+  mapAccounts: '222233334444,000000000012'
+---
+clusterID: another
 ";
 
 /// The same for aws-auth; the file's sections that are no mappings do not apply there.
@@ -57,10 +63,17 @@ const MAP_ROLES: &str = "- {rolearn: 'arn:aws:iam::111122223333:role/Plain', use
 - {rolearn: 'arn:aws:iam::111122223333:role/Twice', username: first}
 - {rolearn: 'arn:aws:iam::111122223333:role/Twice', username: last, groups: [last]}
 - {rolearn: 'arn:aws:iam::111122223333:role/with/path/Pathed', username: pathed}
+- {rolearn: 'arn:aws:sts::111122223333:assumed-role/Session/alice', username: session}
+- {rolearn: 'arn:aws:sts::111122223333:assumed-role/Plain/alice', username: plain, groups: [administrators]}
+- {rolearn: 'ARN:AWS:iam::111122223333:Role/UpperRole', username: upper-role}
+---
+- {rolearn: 'arn:aws:iam::111122223333:role/Behind', username: behind}
 ";
 const MAP_USERS: &str =
     "- {userarn: 'arn:aws:iam::111122223333:user/bob', username: bob, groups: [developers]}
 - {userarn: 'arn:aws:iam::111122223333:user/ops/carol', username: carol}
+- {userarn: 'ARN:aws:iam::111122223333:User/Upper', username: upper}
+- {userarn: 'arn:aws:iam::111122223333:user/nameless', username: '{{SessionName}}', groups: [nameless]}
 ";
 
 /// Whether the two must agree.
@@ -70,6 +83,8 @@ enum Want {
     Same,
     /// Where theirs lets nobody in, ours may: the reason.
     OrOnlyOurs(&'static str),
+    /// They do, but where theirs gives an empty username, ours gives this one.
+    ButNamed(&'static str),
 }
 
 fn cases(emulator: &Emulator) -> Vec<(&'static str, Credentials, Want)> {
@@ -93,8 +108,25 @@ fn cases(emulator: &Emulator) -> Vec<(&'static str, Credentials, Want)> {
         ("a federated user", principals.federated_user(ACCOUNT, "dora"), Want::Same),
         ("a user of a mapped account", principals.user("222233334444", "x/y"), Want::Same),
         ("a role of a mapped account", principals.role("000000000012", "R", "s"), Want::Same),
+        ("a role of whose session there is a mapping", role("Session", "alice"), Want::Same),
+        ("a user whose ARN's words are in another case", principals.user(ACCOUNT, "Upper"), Want::Same),
+        ("a role whose ARN's words are in another case", role("UpperRole", "s"), Want::Same),
+        ("groups as one text with commas", role("Weak", "s"), Want::Same),
+        ("a role in a second document", role("Behind", "s"), Want::Same),
+        (
+            "a username of which nothing is left",
+            principals.user(ACCOUNT, "nameless"),
+            Want::ButNamed("arn:aws:iam::111122223333:user/nameless"),
+        ),
         ("a stranger", principals.user(ACCOUNT, "mallory"), Want::Same),
     ]
+}
+
+/// `user`, whose username is empty, with the username `name`.
+fn named(mut user: Value, name: &str) -> Value {
+    assert!(user["username"].as_str().is_none_or(str::is_empty), "{user}");
+    user["username"] = json!(name);
+    user
 }
 
 /// Asks both about every case, prints the table, and counts those who are let in.
@@ -109,6 +141,7 @@ async fn compare(backend: &str, emulator: &Emulator, theirs: &Theirs, ours: &sup
         let holds = match want {
             Want::Same => they == we,
             Want::OrOnlyOurs(_) => they == we || they.is_null(),
+            Want::ButNamed(name) => they == we || named(they.clone(), name) == we,
         };
         if !holds {
             wrong.push(format!("{name} ({want:?}):\n  theirs {they}\n  ours   {we}"));
@@ -167,7 +200,7 @@ async fn the_same_files_and_tokens_give_the_same_users() {
 
     let theirs = Theirs::start(&control_plane, &emulator, &config(MAPPINGS), folder.path(), &admin, 0);
     let ours = Setup::new(&emulator, MAPPINGS).start();
-    assert_eq!(compare("MountedFile", &emulator, &theirs, &ours).await, 14);
+    assert_eq!(compare("MountedFile", &emulator, &theirs, &ours).await, 18);
     drop(theirs);
 
     for (strict, let_in) in [(false, 7), (true, 5)] {
@@ -197,7 +230,7 @@ async fn the_same_files_and_tokens_give_the_same_users() {
     let ours = Setup::new(&emulator, backend).arg("--kubeconfig", admin.to_str().unwrap()).start();
     ours.wait_until_ready().await;
     until_they_have_loaded(&theirs, &emulator).await;
-    assert_eq!(compare("EKSConfigMap", &emulator, &theirs, &ours).await, 8);
+    assert_eq!(compare("EKSConfigMap", &emulator, &theirs, &ours).await, 11);
 }
 
 /// As [`MAPPINGS`] has them. Two objects for one principal are not among them: theirs takes either.

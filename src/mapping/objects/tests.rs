@@ -84,11 +84,7 @@ fn what_cannot_be_mapped_is_told_with_the_objects_name_and_the_others_stand() {
 fn what_is_odd_works_and_is_told() {
     let assumed = format!("arn:aws:sts::{ACCOUNT}:assumed-role/A/x");
     let cases = [
-        (
-            object("o", 0, &assumed, "a"),
-            "write the role's in spec.arn: arn:aws:iam::111122223333:role/A",
-            "a,g",
-        ),
+        (object("o", 0, &assumed, "a"), "write the role's ARN in spec.arn", "a,g"),
         (object("o", 0, &role_arn("A"), ""), "spec.username is empty", "arn:aws:iam::111122223333:role/A,g"),
         (
             object("o", 0, &role_arn("A"), "{{sessionname}}"),
@@ -189,7 +185,7 @@ fn a_third_one_does_not_hide_who_counts() {
     let objects = of([object("a", 5, &arn, "a"), object("b", 9, &arn, "b"), object("c", 7, &arn, "c")]);
     assert_eq!(who(&objects, "X"), "b,g");
     let told: Vec<String> =
-        objects.snapshot().1.iter().map(|diagnostic| diagnostic.message.clone()).collect();
+        objects.snapshot().1.iter().map(|diagnostic| diagnostic.message.to_string()).collect();
     assert_eq!(told, vec!["maps whom IAMIdentityMapping b maps too; b counts, since it is older"; 2]);
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{MatchBy, Section, Valid, fields::Fields, named, permission_set};
 use crate::{
     identity::{AccountId, Principal, PrincipalKind},
-    mapping::{Diagnostic, Listed, Mapping, Origin, Place, Severity, Subject, Template},
+    mapping::{Diagnostic, Listed, Mapping, Message, Origin, Place, Severity, Subject, Template},
     yaml::{Node, Position, Value},
 };
 
@@ -46,36 +46,48 @@ impl Entry<'_> {
         self.by == MatchBy::UserId
     }
 
-    fn tell(&mut self, severity: Severity, position: Position, message: String, advice: impl Into<String>) {
+    fn tell(
+        &mut self,
+        severity: Severity,
+        position: Position,
+        message: impl Into<Message>,
+        advice: impl Into<String>,
+    ) {
         let Listed { section, entry, .. } = self.origin;
         self.diagnostics.push(Diagnostic {
             severity,
             place: Place::List { section, entry: Some(entry), position: Some(position) },
-            message,
+            message: message.into(),
             advice: advice.into(),
         });
     }
 
-    pub(super) fn warn(&mut self, position: Position, message: String, advice: impl Into<String>) {
+    pub(super) fn warn(
+        &mut self,
+        position: Position,
+        message: impl Into<Message>,
+        advice: impl Into<String>,
+    ) {
         self.tell(Severity::Warning, position, message, advice);
     }
 
     /// Tells what makes the entry invalid.
-    pub(super) fn refuse(&mut self, position: Position, message: &str, advice: impl Into<String>) -> Invalid {
-        let message = format!("{message}; the entry is skipped, and whom it maps keeps what was last good");
+    pub(super) fn refuse(
+        &mut self,
+        position: Position,
+        message: impl Into<Message>,
+        advice: impl Into<String>,
+    ) -> Invalid {
+        let message = message.into().and("; the entry is skipped, and whom it maps keeps what was last good");
         self.tell(Severity::Error, position, message, advice);
         Invalid::Keep
     }
 
     /// Tells what makes the entry count only where nothing was last good.
-    pub(super) fn doubt(&mut self, position: Position, message: &str) {
-        let message = format!("{message}; what was last good counts, and where nothing was, the last one");
-        self.tell(
-            Severity::Error,
-            position,
-            message,
-            "keep one; another entry begins with a hyphen of its own",
-        );
+    pub(super) fn doubt(&mut self, position: Position, message: &str, advice: &str) {
+        let message =
+            format!("{message}; what was last good counts, and where nothing was, what is written last");
+        self.tell(Severity::Error, position, message, advice);
     }
 
     /// Has whom `node` names keep what they had.
@@ -103,7 +115,7 @@ impl Entry<'_> {
     pub(super) fn principal(&mut self, item: &Node) -> Result<Valid, Invalid> {
         let fields = self.fields(item)?;
         let ((subject, with_path), also) = match self.by {
-            MatchBy::Arn | MatchBy::ArnAlone => (self.subject(item, &fields)?, None),
+            MatchBy::Arn | MatchBy::ArnAsWritten | MatchBy::ArnAlone => (self.subject(item, &fields)?, None),
             MatchBy::UserId => {
                 let (subject, also) = self.user_id(item, &fields)?;
                 ((subject, false), also)
@@ -135,7 +147,8 @@ impl Entry<'_> {
         }
         // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
         if !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            let message = format!("userid {text:?} is no principal's, so that the entry matches nobody");
+            let after = "\" is no principal's, so that the entry matches nobody";
+            let message = Message::quoting("userid \"", text, after);
             self.warn(node.span, message, "write the ID alone (AROA…, AIDA…): capital letters and digits");
         }
         Ok(Some(text.into()))
@@ -148,7 +161,7 @@ impl Entry<'_> {
             (Some(arn), None) => self.arn(arn),
             (None, Some(sso)) => Ok((self.permission_set(sso)?, false)),
             (None, None) => {
-                Err(self.refuse(item.span, &format!("has no {arn_field}"), format!("add {arn_field}")))
+                Err(self.refuse(item.span, format!("has no {arn_field}"), format!("add {arn_field}")))
             }
             (Some(arn), Some(_)) => {
                 Err(self.refuse(arn.span, "has both rolearn and sso", "keep one of the two"))
@@ -180,14 +193,14 @@ impl Entry<'_> {
         let field = self.arn_field();
         let Some(text) = node.as_str() else {
             let message = format!("{field} is {}, not a text", node.kind());
-            return Err(self.refuse(node.span, &message, "write one ARN"));
+            return Err(self.refuse(node.span, message, "write one ARN"));
         };
         // A path may hold nearly any character, so that the second would be taken for the first one's path.
-        if text.matches("arn:").count() > 1 {
+        if text.to_ascii_lowercase().matches("arn:").count() > 1 {
             let message = format!("{field} holds several ARNs");
-            return Err(self.refuse(node.span, &message, "write an entry for each"));
+            return Err(self.refuse(node.span, message, "write an entry for each"));
         }
-        let principal = match Principal::parse(text.trim()) {
+        let principal = match Principal::parse_mapped(text.trim()) {
             Ok(principal) => principal,
             Err(error) => {
                 let advice = if text.contains('<') {
@@ -195,20 +208,26 @@ impl Entry<'_> {
                 } else {
                     "write it as arn:aws:iam::ACCOUNT:role/NAME or arn:aws:iam::ACCOUNT:user/NAME"
                 };
-                let message = format!("{field} {text:?} is no ARN that can be mapped: {error}");
-                return Err(self.refuse(node.span, &message, advice));
+                let after = format!("\" is no ARN that can be mapped: {error}");
+                let message = Message::quoting(format!("{field} \""), text, after);
+                return Err(self.refuse(node.span, message, advice));
             }
         };
         let is_role =
             matches!(principal.kind(), PrincipalKind::Role { .. } | PrincipalKind::AssumedRole { .. });
         if is_role != (self.origin.section == Section::Roles) {
             let (here, there) = if is_role { ("mapUsers", "mapRoles") } else { ("mapRoles", "mapUsers") };
-            let message = format!("{text} stands in {here}, and works");
+            let message = Message::quoting("", text, format!(" stands in {here}, and works"));
             self.warn(node.span, message, format!("it belongs in {there}"));
         }
         if matches!(principal.kind(), PrincipalKind::AssumedRole { .. }) {
+            let advice = "write the role's ARN: arn:aws:iam::ACCOUNT:role/NAME";
+            if self.by == MatchBy::ArnAsWritten {
+                let message = format!("{field} is an assumed role's ARN, which matches nobody");
+                return Err(self.refuse(node.span, message, advice));
+            }
             let message = "an assumed role's ARN stands for every session of the role".to_owned();
-            self.warn(node.span, message, format!("write the role's: {}", principal.canonical_arn()));
+            self.warn(node.span, message, advice);
         }
         let with_path = matches!(
             principal.kind(),
@@ -220,7 +239,7 @@ impl Entry<'_> {
     fn permission_set(&mut self, node: &Node) -> Result<Subject, Invalid> {
         let Some(pairs) = node.as_mapping() else {
             let message = format!("sso is {}, not a mapping", node.kind());
-            return Err(self.refuse(node.span, &message, permission_set::FORM));
+            return Err(self.refuse(node.span, message, permission_set::FORM));
         };
         match permission_set::read(pairs) {
             Ok(set) => Ok(Subject::PermissionSet(set)),
@@ -234,7 +253,7 @@ impl Entry<'_> {
             None | Some(Node { value: Value::Null, .. }) => Ok(None),
             Some(node) => node.as_str().map(Some).ok_or_else(|| {
                 let message = format!("{name} is {}, not a text", node.kind());
-                self.refuse(node.span, &message, "in YAML, a text that begins with { or [ needs quotes")
+                self.refuse(node.span, message, "in YAML, a text that begins with { or [ needs quotes")
             }),
         }
     }
@@ -272,7 +291,7 @@ impl Entry<'_> {
             }
             let Some(text) = item.as_str() else {
                 let message = format!("a group is {}, not a text", item.kind());
-                return Err(self.refuse(item.span, &message, "write each group's name"));
+                return Err(self.refuse(item.span, message, "write each group's name"));
             };
             groups.push(self.template(text, item.span));
         }
@@ -285,7 +304,8 @@ impl Entry<'_> {
                 || format!("there are {}", Template::names()),
                 |meant| format!("did you mean {{{{{meant}}}}}?"),
             );
-            self.warn(position, format!("{{{{{name}}}}} is no template, and stays as it is"), advice);
+            let message = Message::quoting("{{", name, "}} is no template, and stays as it is");
+            self.warn(position, message, advice);
         }
         Template::parse(text)
     }

@@ -5,9 +5,12 @@ use super::{
     named,
 };
 use crate::{
-    mapping::Section,
+    mapping::{Message, Section},
     yaml::{Node, Value},
 };
+
+/// From how like a field must be to one that is known to be taken for a misspelling of it, 0 to 1.
+const LIKE: f64 = 0.6;
 
 /// The fields of an entry.
 #[derive(Default)]
@@ -17,7 +20,7 @@ pub(super) struct Fields<'a> {
     pub(super) username: Option<&'a Node>,
     pub(super) groups: Option<&'a Node>,
     pub(super) user_id: Option<&'a Node>,
-    /// A field is there twice, each time with another value.
+    /// A field is there twice, each time with another value; or two entries' texts may have become one.
     pub(super) doubtful: bool,
 }
 
@@ -27,7 +30,7 @@ impl Entry<'_> {
         let Some(pairs) = item.as_mapping() else {
             let message = format!("is {}, not an entry with fields", item.kind());
             let advice = format!("write {arn_field}, username and groups, each on a line of its own");
-            return Err(self.refuse(item.span, &message, advice));
+            return Err(self.refuse(item.span, message, advice));
         };
         let is_roles = self.section() == Section::Roles;
         let mut fields = Fields::default();
@@ -59,11 +62,11 @@ impl Entry<'_> {
                         "begin each entry with a hyphen of its own (\"- \"), and indent its fields alike";
                     return Err(self.refuse(
                         key.span,
-                        &format!("{twice}: two entries have become one"),
+                        format!("{twice}: two entries have become one"),
                         advice,
                     ));
                 } else {
-                    self.doubt(key.span, &twice);
+                    self.doubt(key.span, &twice, "keep one; another entry begins with a hyphen of its own");
                     fields.doubtful = true;
                 }
             }
@@ -72,11 +75,21 @@ impl Entry<'_> {
             if let Some(nested) = named::entry_in(value) {
                 return Err(self.refuse_nested(nested));
             }
+            if let Some(text) = named::arn_among_words(value) {
+                self.doubt(
+                    text.span,
+                    "a text holds an ARN among other words, as if lines had run together",
+                    "begin each entry with a hyphen of its own, or leave the ARN out of the text",
+                );
+                self.keep_whom(text);
+                fields.doubtful = true;
+            }
         }
         Ok(fields)
     }
 
-    /// A field that means nothing. Whom it names keeps what they had: it may be misspelt.
+    /// A field that means nothing. Where it may be a misspelling of one that names somebody, they keep what they had;
+    /// any other may name whomever it likes, in a remark for instance.
     fn unknown(&mut self, name: &str, key: &Node, value: &Node) -> Result<(), Invalid> {
         for node in [key, value] {
             if let Some(nested) = named::entry_in(node) {
@@ -84,17 +97,18 @@ impl Entry<'_> {
             }
         }
         let arn_field = self.arn_field();
-        let known = [arn_field, "username", "groups", "userid"];
         let likeness =
             |known: &str| strsim::normalized_damerau_levenshtein(&name.to_ascii_lowercase(), known);
+        let known = [arn_field, "username", "groups", "userid"];
         let meant = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        let advice = match meant.filter(|meant| likeness(meant) >= 0.6) {
+        let advice = match meant.filter(|meant| likeness(meant) >= LIKE) {
             Some(meant) => format!("did you mean {meant}?"),
             None => format!("known are {arn_field}, username, groups and userid"),
         };
-        self.warn(key.span, format!("the field {name:?} means nothing here"), advice);
-        self.keep_whom(key);
-        self.keep_whom(value);
+        self.warn(key.span, Message::quoting("the field \"", name, "\" means nothing here"), advice);
+        if named::NAMING.into_iter().any(|naming| likeness(naming) >= LIKE) {
+            self.keep_whom(value);
+        }
         Ok(())
     }
 

@@ -12,6 +12,7 @@ mod entry;
 mod fields;
 mod named;
 mod permission_set;
+pub(super) mod weak;
 
 use std::sync::Arc;
 
@@ -59,6 +60,10 @@ pub enum MatchBy {
     /// The ARN, or the permission set; a user ID beside it must match too.
     #[default]
     Arn,
+    /// The same, and an assumed role's ARN stands for nobody: aws-auth's ARNs are compared as they are written with
+    /// the role's, which is who the caller is. Taken for its role's, it would give every session what one was
+    /// thought to get.
+    ArnAsWritten,
     /// The ARN, or the permission set, whatever user ID stands beside it. A dynamic file names the user ID of
     /// every entry, and today it counts there only where `dynamicfileUserIDStrict` says so.
     ArnAlone,
@@ -95,6 +100,13 @@ pub(super) struct Parsed {
     pub(super) invalid: usize,
 }
 
+impl Parsed {
+    /// Has whom `node` names, which is no entry, keep what they had.
+    pub(super) fn keep_whom(&mut self, section: Section, by: MatchBy, node: &Node) {
+        named::collect(section, by, node, &mut self.named);
+    }
+}
+
 /// Reads a list; `None`, with a diagnostic, where it is none.
 pub(super) fn read(
     section: Section,
@@ -109,7 +121,7 @@ pub(super) fn read(
             diagnostics.push(Diagnostic {
                 severity: Severity::Error,
                 place: Place::List { section, entry: None, position: Some(node.span) },
-                message: format!("is {}, not a list; the list stays as it last was", node.kind()),
+                message: format!("is {}, not a list; the list stays as it last was", node.kind()).into(),
                 advice: "begin each entry with a hyphen: \"- \"".to_owned(),
             });
             return None;

@@ -13,7 +13,7 @@ use crate::{
 /// Fields whose texts may hold ARNs and yet name nobody: usernames and groups are free texts.
 const FREE: [&str; 2] = ["username", "groups"];
 /// Fields that make a mapping an entry.
-const NAMING: [&str; 3] = ["rolearn", "userarn", "sso"];
+pub(super) const NAMING: [&str; 3] = ["rolearn", "userarn", "sso"];
 
 /// Adds whom `node` names, at any depth, to `subjects`.
 pub(super) fn collect(section: Section, by: MatchBy, node: &Node, subjects: &mut Vec<Subject>) {
@@ -31,16 +31,31 @@ pub(super) fn entry_in(node: &Node) -> Option<&Node> {
     }
 }
 
-/// A quote or an indentation too many makes a text of the lines that follow. A name of one word may be an ARN; one
-/// of several words, an ARN among them, is nobody's.
+/// The first text at any depth of `node` in which an ARN stands among other words. A name of one word may be an ARN; a
+/// quote or an indentation too many makes one text of the lines that follow.
+pub(super) fn arn_among_words(node: &Node) -> Option<&Node> {
+    match &node.value {
+        Value::Null => None,
+        Value::Scalar(text) => is_arn_among_words(text).then_some(node),
+        Value::Sequence(items) => items.iter().find_map(arn_among_words),
+        Value::Mapping(pairs) => pairs.iter().flat_map(|(key, value)| [key, value]).find_map(arn_among_words),
+    }
+}
+
+fn is_arn_among_words(text: &str) -> bool {
+    text.split_whitespace().nth(1).is_some() && text.to_ascii_lowercase().contains("arn:")
+}
+
 fn swallowed_entry(text: &str) -> bool {
-    let is_named = |text: &str| text.contains("rolearn:") || text.contains("userarn:");
-    is_named(text) || (text.contains("arn:") && text.split_whitespace().nth(1).is_some())
+    let text = text.to_ascii_lowercase();
+    text.contains("rolearn:") || text.contains("userarn:")
 }
 
 fn walk(section: Section, by: MatchBy, node: &Node, texts_name: bool, subjects: &mut Vec<Subject>) {
     match &node.value {
-        Value::Scalar(text) if by != MatchBy::UserId && (texts_name || swallowed_entry(text)) => {
+        Value::Scalar(text)
+            if by != MatchBy::UserId && (texts_name || swallowed_entry(text) || is_arn_among_words(text)) =>
+        {
             words(section, text, subjects);
         }
         Value::Null | Value::Scalar(_) => {}
@@ -76,6 +91,8 @@ fn words(section: Section, text: &str, subjects: &mut Vec<Subject>) {
             subjects.extend(word.trim_matches(around).parse::<AccountId>().map(Subject::Account));
         }
         // Also behind a field's name whose blank is missing, and several with nothing but a comma between.
+        // Subjects are compared in lower case.
+        let word = word.to_ascii_lowercase();
         for (start, _) in word.match_indices("arn:") {
             let tail = word.get(start..).unwrap_or_default();
             let arn = tail.split_once(",arn:").map_or(tail, |(arn, _)| arn).trim_end_matches(around);

@@ -16,7 +16,7 @@
 pub mod definition;
 mod status;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{
@@ -34,11 +34,8 @@ use self::{
 use super::watch::{Failure, Sink, watch};
 use crate::{
     mapping::{BackendMode, Diagnostic, Object, ObjectSpec, Objects, Publisher, Severity, Snapshot},
-    telemetry::Metrics,
+    telemetry::{Diagnosis, Metrics, Quotes},
 };
-
-/// How many diagnostics are logged at once; the metrics count all.
-const MAX_TOLD: usize = 50;
 
 /// How many characters of an error about an object's form are told.
 const MAX_QUOTED: usize = 200;
@@ -59,11 +56,18 @@ impl CrdSource {
                 metrics,
                 objects: Objects::default(),
                 listed: Vec::new(),
-                told: HashSet::new(),
+                diagnosis: Diagnosis::new("IAMIdentityMapping", None),
                 is_absent: false,
                 statuses: Arc::new(Queue::default()),
             },
         }
+    }
+
+    /// The same, whose log lines quote what the objects hold, or do not.
+    #[must_use]
+    pub fn quoting(mut self, quotes: Quotes) -> Self {
+        self.state.diagnosis = self.state.diagnosis.quoting(quotes);
+        self
     }
 
     /// Watches until it is dropped. Failures are logged and counted, and never end it.
@@ -89,8 +93,7 @@ struct State {
     objects: Objects,
     /// What the list under way has brought.
     listed: Vec<Object>,
-    /// What the log has been told, and need not be told again.
-    told: HashSet<Diagnostic>,
+    diagnosis: Diagnosis,
     /// The log has been told that the cluster does not have the kind.
     is_absent: bool,
     statuses: Arc<Queue>,
@@ -186,19 +189,12 @@ impl State {
         let count =
             |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        let is_new = |diagnostic: &&Diagnostic| !self.told.contains(diagnostic);
-        for diagnostic in diagnostics.iter().filter(is_new).take(MAX_TOLD) {
-            match diagnostic.severity {
-                Severity::Error => tracing::error!(%diagnostic, "IAMIdentityMapping"),
-                Severity::Warning => tracing::warn!(%diagnostic, "IAMIdentityMapping"),
-            }
-        }
+        self.diagnosis.tell(diagnostics);
         let mappings = snapshot.index().len();
         tracing::info!(mappings, errors, warnings, "IAMIdentityMappings loaded");
         self.metrics.backend_loaded(BackendMode::Crd, mappings, errors, warnings);
         self.metrics.snapshot_in_force(BackendMode::Crd, &snapshot, Timestamp::now());
         self.publisher.publish(Arc::new(snapshot));
-        self.told = diagnostics.into_iter().collect();
     }
 }
 

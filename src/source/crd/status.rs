@@ -50,7 +50,7 @@ impl Wanted {
     /// `canonicalARN` is what aws-iam-authenticator makes of the ARN, a role's path included. `userID` stays as it is,
     /// or is empty: that program writes none either.
     pub(super) fn status(arn: &str, has: &IamIdentityMappingStatus) -> Option<IamIdentityMappingStatus> {
-        let canonical_arn = Principal::parse(arn.trim()).ok()?.canonical_arn().to_ascii_lowercase();
+        let canonical_arn = Principal::parse_mapped(arn.trim()).ok()?.canonical_arn().to_ascii_lowercase();
         if has.canonical_arn.as_ref() == Some(&canonical_arn) {
             return None;
         }

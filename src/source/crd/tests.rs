@@ -91,7 +91,7 @@ fn an_object_of_another_form_does_not_keep_the_others_from_being_read() {
     let odd = odd.into_iter().enumerate().map(|(number, content)| object(&number.to_string(), "1", content));
     list(&mut state, odd.chain([user("bob", "1")]));
     assert_found(&chain, "bob");
-    assert_eq!(state.told.len(), count, "{:#?}", state.told);
+    assert_eq!(state.diagnosis.holding(), count, "{:#?}", state.diagnosis);
     let null_groups =
         json!({"spec": {"arn": "arn:aws:iam::111122223333:user/eve", "username": "eve", "groups": null}});
     state.see(Event::Apply(object("eve", "2", null_groups)));

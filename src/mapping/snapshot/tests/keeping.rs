@@ -30,6 +30,24 @@ fn no_broken_edit_takes_access_away() {
     }
 }
 
+/// As aws-iam-authenticator reads it; what stands behind the line is not clearly taken away.
+#[test]
+fn the_first_document_counts_and_whom_what_follows_names_keeps_what_they_had() {
+    let (a, b) = (entry("A", "new"), entry("B", "other"));
+    let (before, _) = load(&[("mapRoles", &(entry("A", "a") + &entry("B", "b") + &entry("C", "c")))]);
+    for text in
+        [format!("{a}---\n{b}"), format!("{a}---\n{b}- [\n"), format!("---\n{a}...\n---\n{b}---\n- x\n")]
+    {
+        let (after, diagnostics) = Snapshot::update(Some(&before), &data(&[("mapRoles", &text)]));
+        only(&diagnostics, Severity::Warning, "a second document begins");
+        let all = ["A", "B", "C"].map(|name| who(&after, &role(name)));
+        assert_eq!(all, ["new,g", "b,g", "-"], "{text}");
+        let (fresh, _) = load(&[("mapRoles", &text)]);
+        let all = ["A", "B"].map(|name| who(&fresh, &role(name)));
+        assert_eq!(all, ["new,g", "-"], "{text}");
+    }
+}
+
 #[test]
 fn what_is_clearly_gone_is_gone() {
     let good = entry("A", "a") + &entry("B", "b");

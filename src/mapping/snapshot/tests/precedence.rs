@@ -16,6 +16,18 @@ fn roles_come_before_users_and_entries_before_accounts() {
 }
 
 #[test]
+fn of_two_entries_with_one_user_id_that_of_map_roles_counts() {
+    let list = |username: &str| {
+        yaml::parse(&format!("- {{userid: AIDAEXAMPLE, username: {username}}}"), Limits::default()).unwrap()
+    };
+    let (roles, users) = (list("as-role"), list("as-user"));
+    let lists = [roles.as_ref(), users.as_ref(), None];
+    let (snapshot, diagnostics) = Snapshot::update_from_nodes(None, lists, MatchBy::UserId);
+    assert_eq!(diagnostics, []);
+    assert_eq!(who(&snapshot, &user("bob")), "as-role");
+}
+
+#[test]
 fn the_last_of_two_counts_and_that_is_told() {
     let (snapshot, diagnostics) = load(&[("mapRoles", &(entry("path/A", "first") + &entry("a", "second")))]);
     only(

@@ -53,6 +53,23 @@ fn names_of_fields_and_iam_names_count_without_case_and_paths_do_not_count() {
 }
 
 #[test]
+fn the_words_of_an_arn_count_without_case() {
+    let users = format!(
+        "- {{userarn: 'arn:aws:iam::{ACCOUNT}:User/Bob', username: b}}\n- {{userarn: 'ARN:AWS:iam::{ACCOUNT}:user/Carl', username: c}}\n"
+    );
+    let roles = format!("- {{rolearn: 'arn:aws:IAM::{ACCOUNT}:ROLE/A', username: a}}");
+    let (before, diagnostics) = load(&[("mapUsers", &users), ("mapRoles", &roles)]);
+    assert_eq!(diagnostics, []);
+    let all = |snapshot: &Snapshot| {
+        [who(snapshot, &user("Bob")), who(snapshot, &user("Carl")), who(snapshot, &role("a"))]
+    };
+    assert_eq!(all(&before), ["b", "c", "a"]);
+    let broken = [("mapUsers", users.replace("username: ", "username: [x], x: ")), ("mapRoles", roles)];
+    let broken = broken.each_ref().map(|(key, text)| (*key, text.as_str()));
+    assert_eq!(all(&Snapshot::update(Some(&before), &data(&broken)).0), ["b", "c", "a"]);
+}
+
+#[test]
 fn line_ends_and_byte_order_marks_of_other_systems_do_not_matter() {
     let windows = entry("A", "a").replace('\n', "\r\n") + &entry("B", "b").replace('\n', "\r\n");
     for text in [windows.clone(), format!("\u{feff}{windows}")] {
@@ -97,6 +114,16 @@ fn a_missing_username_is_the_canonical_arn() {
 }
 
 #[test]
+fn a_username_of_which_nothing_is_left_is_the_canonical_arn() {
+    let users = format!(
+        "- {{userarn: 'arn:aws:iam::{ACCOUNT}:user/bob', username: '{{{{SessionName}}}}', groups: [g]}}"
+    );
+    let (snapshot, diagnostics) = load(&[("mapUsers", &users)]);
+    assert_eq!(diagnostics, []);
+    assert_eq!(who(&snapshot, &user("bob")), format!("arn:aws:iam::{ACCOUNT}:user/bob,g"));
+}
+
+#[test]
 fn what_cannot_be_mapped_is_told_with_advice_and_skipped() {
     for (arn, text) in [
         ("arn:aws:iam::111122223333:group/Admins", "IAM group is not a principal"),
@@ -118,11 +145,6 @@ fn what_is_odd_works_and_is_told() {
     for (entry, text, want) in [
         (format!("{{rolearn: '{arn}', username: a, groups: g}}"), "groups is one text", "a,g"),
         (
-            format!("{{rolearn: 'arn:aws:sts::{ACCOUNT}:assumed-role/A/x', username: a}}"),
-            "write the role's",
-            "a",
-        ),
-        (
             format!("{{rolearn: '{arn}', username: 'n:{{{{EC2PrivateDnsName}}}}'}}"),
             "did you mean {{EC2PrivateDNSName}}?",
             "n:{{EC2PrivateDnsName}}",
@@ -140,4 +162,70 @@ fn what_is_odd_works_and_is_told() {
         only(&diagnostics, Severity::Warning, text);
         assert_eq!(who(&snapshot, &role("A")), want);
     }
+}
+
+/// aws-iam-authenticator canonicalises the ARNs of its configuration file and of dynamic files.
+#[test]
+fn an_assumed_roles_arn_is_its_roles_in_the_configuration_file() {
+    let text = format!("- {{rolearn: 'arn:aws:sts::{ACCOUNT}:assumed-role/A/x', username: a}}");
+    let node = yaml::parse(&text, Limits::default()).unwrap();
+    for by in [MatchBy::Arn, MatchBy::ArnAlone] {
+        let (snapshot, diagnostics) = Snapshot::update_from_nodes(None, [node.as_ref(), None, None], by);
+        only(&diagnostics, Severity::Warning, "write the role's");
+        assert_eq!(who(&snapshot, &role("A")), "a");
+    }
+}
+
+/// aws-iam-authenticator's reader of its configuration file is lenient, and files rely on it.
+#[test]
+fn the_configuration_files_lists_may_be_texts_with_commas_and_single_entries() {
+    let node = |text: &str| yaml::parse(text, Limits::default()).unwrap();
+    let from = |section: Section, text: &str| {
+        let node = node(text);
+        let lists = Section::ALL.map(|other| node.as_ref().filter(|_| other == section));
+        let [roles, users, accounts] = lists;
+        Snapshot::from_nodes(roles, users, accounts)
+    };
+    let arn = format!("rolearn: 'arn:aws:iam::{ACCOUNT}:role/A', username: a");
+    for (section, text, told, identity, want) in [
+        (
+            Section::Roles,
+            format!("[{{{arn}, Groups: 'dev,ops'}}]"),
+            "split at its commas",
+            role("A"),
+            "a,dev,ops",
+        ),
+        (
+            Section::Roles,
+            format!("[{{{arn}, groups: 'dev, ops'}}]"),
+            "split at its commas",
+            role("A"),
+            "a,dev, ops",
+        ),
+        (Section::Roles, format!("[{{{arn}, groups: dev}}]"), "taken as a list of one", role("A"), "a,dev"),
+        (Section::Roles, format!("{{{arn}, groups: [g]}}"), "is one entry by itself", role("A"), "a,g"),
+        (Section::Accounts, format!("'444455556666,{ACCOUNT}'"), "split at its commas", user("x"), "account"),
+        (Section::Accounts, ACCOUNT.to_owned(), "split at its commas", user("x"), "account"),
+    ] {
+        let (snapshot, diagnostics) = from(section, &text);
+        only(&diagnostics, Severity::Warning, told);
+        assert_eq!(who(&snapshot, &identity), want, "{text}");
+    }
+    for text in ["''", "{}", "[]", "~"] {
+        let (snapshot, diagnostics) = from(Section::Roles, text);
+        assert!(snapshot.index().is_empty() && diagnostics.is_empty(), "{text}: {diagnostics:?}");
+    }
+    for (section, text) in [(Section::Roles, "x"), (Section::Accounts, "{a: b}")] {
+        only(&from(section, text).1, Severity::Error, "not a list");
+    }
+}
+
+#[test]
+fn aws_auths_lists_may_not() {
+    let one = format!("rolearn: 'arn:aws:iam::{ACCOUNT}:role/A'\nusername: a\n");
+    only(&load(&[("mapRoles", &one)]).1, Severity::Error, "not a list");
+    only(&load(&[("mapAccounts", &format!("'444455556666,{ACCOUNT}'"))]).1, Severity::Error, "not a list");
+    let (snapshot, _) = load(&[("mapRoles", &entry("A", "a").replace("[g]", "'dev,ops'"))]);
+    let Some(Match::Entry(mapping)) = snapshot.index().look_up(&role("A")) else { panic!("not mapped") };
+    assert_eq!(mapping.render(&role("A"), None).unwrap().1, ["dev,ops"]);
 }

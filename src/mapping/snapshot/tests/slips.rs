@@ -50,7 +50,7 @@ fn whoever_is_named_in_a_slipped_entry_keeps_what_was_last_good() {
             format!(
                 "- groups:\n  - ga\n   rolearn {A}\n  username: a\n- rolearn: {B}\n  username: b\n  groups: [gb]"
             ),
-            "holds another entry inside",
+            "a text holds an ARN among other words",
         ),
         (
             "a list in the list",
@@ -121,7 +121,7 @@ fn an_entry_that_breaks_on_its_way_to_another_list_keeps_what_it_had() {
     let users = format!("- userarn: {bob}\n  username: bob\n");
     let (before, _) = load(&[("mapUsers", &users)]);
     let (after, diagnostics) = Snapshot::update(Some(&before), &data(&[("mapRoles", &users)]));
-    assert!(diagnostics.iter().any(|diagnostic| diagnostic.message.contains("has no rolearn")));
+    assert!(diagnostics.iter().any(|diagnostic| diagnostic.message.to_string().contains("has no rolearn")));
     assert_eq!(who(&after, &user("bob")), "bob");
     let settled =
         data(&[("mapRoles", &users), ("mapUsers", &users.replace("username: bob", "username: new"))]);
@@ -152,4 +152,50 @@ fn broken_entries_of_accounts_and_permission_sets_keep_theirs() {
     assert_eq!(diagnostics.len(), 3, "{diagnostics:#?}");
     assert_eq!(who(&after, &role("AWSReservedSSO_Admin_0123456789abcdef")), "Admin");
     assert_eq!(who(&after, &identity("iam::000000000012:root")), "account");
+}
+
+#[test]
+fn a_remark_in_a_field_that_means_nothing_keeps_nobody() {
+    for remark in [format!("replaces: '{A}'"), format!("note: 'was {A}'"), format!("history: ['{A}', '{B}']")]
+    {
+        let edit = format!("- rolearn: arn:aws:iam::{ACCOUNT}:role/New\n  username: n\n  {remark}\n");
+        let (after, diagnostics) = Snapshot::update(Some(&before()), &data(&[("mapRoles", &edit)]));
+        only(&diagnostics, Severity::Warning, "means nothing here");
+        let all = (who(&after, &role("New")), who(&after, &role("A")), who(&after, &role("B")));
+        assert_eq!(all, ("n".into(), "-".into(), "-".into()), "{remark}");
+    }
+}
+
+#[test]
+fn whom_an_invalid_entry_names_in_any_field_keeps_what_they_had() {
+    let edit = format!("- username: n\n  replaces: '{A}'\n");
+    let (after, _) = Snapshot::update(Some(&before()), &data(&[("mapRoles", &edit)]));
+    assert_eq!((who(&after, &role("A")), who(&after, &role("B"))), ("a,ga".into(), "-".into()));
+}
+
+#[test]
+fn a_remark_with_an_arn_in_it_locks_nobody_out() {
+    let remark = format!("- {{rolearn: '{A}', username: new, note: 'was {B}'}}\n");
+    let (fresh, diagnostics) = load(&[("mapRoles", &remark)]);
+    only(&diagnostics, Severity::Warning, "\"note\" means nothing here");
+    assert_eq!(who(&fresh, &role("A")), "new");
+    let (after, _) = Snapshot::update(Some(&before()), &data(&[("mapRoles", &remark)]));
+    assert_eq!(who(&after, &role("A")), "new");
+}
+
+/// Two entries whose texts have run together, or a strange name: who can tell?
+#[test]
+fn a_name_with_an_arn_among_other_words_counts_only_where_nothing_was_last_good() {
+    for field in [format!("username: 'new {B}'"), format!("username: new\n  groups: ['g {B}']")] {
+        let text = format!("- rolearn: {A}\n  {field}\n");
+        let (fresh, diagnostics) = load(&[("mapRoles", &text)]);
+        only(&diagnostics, Severity::Error, "an ARN among other words");
+        assert!(who(&fresh, &role("A")).starts_with("new"), "{field}");
+        let (after, _) = Snapshot::update(Some(&before()), &data(&[("mapRoles", &text)]));
+        assert_eq!((who(&after, &role("A")), who(&after, &role("B"))), ("a,ga".into(), "b,gb".into()));
+    }
+    for swallowed in ["username: 'new roleARN: x'", "note: 'rolearn: x'"] {
+        let (fresh, _) = load(&[("mapRoles", &format!("- rolearn: {A}\n  {swallowed}\n"))]);
+        assert_eq!(who(&fresh, &role("A")), "-", "{swallowed}");
+    }
 }

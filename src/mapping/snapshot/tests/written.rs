@@ -126,15 +126,25 @@ fn the_stock_files_place_for_the_arn_left_in() {
     assert_eq!(after.index().len(), 1);
 }
 
+/// Its session alone is meant, perhaps, and it matches nobody: the whole role does not become who it is.
 #[test]
 fn an_assumed_roles_arn() {
     let assumed = edited().replace(
         &format!("arn:aws:iam::{ACCOUNT}:role/Edited"),
         &format!("arn:aws:sts::{ACCOUNT}:assumed-role/Edited/alice"),
     );
-    let (after, diagnostics) = edit(&beside(&assumed));
-    only(&diagnostics, Severity::Warning, &format!("write the role's: arn:aws:iam::{ACCOUNT}:role/Edited"));
-    assert_eq!(who(&after, &role("Edited")), "new,g");
+    for (text, want) in [
+        (assumed.clone(), "old,g"),
+        (entry("Edited", "plain") + &assumed, "plain,g"),
+        (edited() + &assumed, "new,g"),
+    ] {
+        let (after, diagnostics) = edit(&beside(&text));
+        only(&diagnostics, Severity::Error, "rolearn is an assumed role's ARN, which matches nobody");
+        assert!(diagnostics[0].advice.contains("write the role's ARN: arn:aws:iam::ACCOUNT:role/NAME"));
+        assert_eq!(who(&after, &role("Edited")), want);
+    }
+    let (fresh, _) = load(&[("mapRoles", &assumed)]);
+    assert_eq!(who(&fresh, &role("Edited")), "-");
 }
 
 #[test]
