@@ -23,6 +23,7 @@ mod rbac;
 mod refusals;
 mod restarts;
 mod retries;
+mod service_access;
 mod side_by_side;
 #[path = "../support/mod.rs"]
 mod support;
