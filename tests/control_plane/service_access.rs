@@ -1,6 +1,7 @@
 //! An AWS service is let work in a namespace, as `eksctl create iamidentitymapping --service-name` does.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::Write,
     process::{Output, Stdio},
@@ -108,6 +109,13 @@ async fn a_service_may_do_in_its_namespace_what_its_role_allows_and_nothing_else
         assert!(shown.contains(part), "{part}: {shown}");
     }
     println!("{shown}");
+    let in_china = told(&cluster, &[&dry[..], &["--partition", "aws-cn"]].concat(), 0).await;
+    assert!(
+        in_china.contains(&format!("+- rolearn: {}\n", ROLE.replace("arn:aws:", "arn:aws-cn:"))),
+        "{in_china}"
+    );
+    let bare = ["create", "iamidentitymapping", "--account", ACCOUNT, "--partition", "aws-cn"];
+    assert!(told(&cluster, &bare, 1).await.contains("--partition is of a service's role"));
     let output = run(&cluster, &[&SERVICE[..], &["--prompt"]].concat(), &[], "n\n").await;
     assert!(
         output.status.success() && text(&output).0.contains("cancelled: nothing is written"),
@@ -164,7 +172,17 @@ async fn a_service_may_do_in_its_namespace_what_its_role_allows_and_nothing_else
 async fn what_a_service_lacks_is_added_and_what_is_there_stays() {
     let cluster = Cluster::start(VERSIONS[0]).await;
     kubectl(&cluster, &["create", "namespace", "jobs"], "").await;
-    told(&cluster, &SERVICE, 0).await;
+    // Several at once write nothing twice.
+    let once = || told(&cluster, &SERVICE, 0);
+    tokio::join!(once(), once(), once(), once());
+    let table = told(&cluster, &["get", "iamidentitymapping", "--arn", ROLE], 0).await;
+    assert_eq!(table.matches(ROLE).count(), 1, "{table}");
+    let resources = |role: &Value| {
+        let rules = role["rules"].as_array().unwrap().iter();
+        rules.map(|rule| rule["resources"].to_string()).collect::<Vec<_>>()
+    };
+    let made = resources(&object(&cluster, "role").await);
+    assert_eq!(made.iter().collect::<BTreeSet<_>>().len(), made.len(), "{made:?}");
 
     // As eksctl writes the Role: kubectl's commands stand among the verbs.
     let mut role = object(&cluster, "role").await;
