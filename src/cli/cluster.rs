@@ -28,13 +28,16 @@ pub(super) struct ClusterOptions {
 
 impl ClusterOptions {
     pub(super) async fn aws_auth(&self) -> anyhow::Result<AwsAuth> {
+        Ok(AwsAuth::new(self.client().await?))
+    }
+
+    pub(super) async fn client(&self) -> anyhow::Result<kube::Client> {
         let given = |text: &&String| !text.is_empty();
         let choice = KubeconfigChoice {
             file: self.kubeconfig.as_deref().filter(|path| !path.as_os_str().is_empty()),
             context: self.kubeconfig_context.as_ref().filter(given).map(String::as_str),
             master: self.master_url.as_ref().filter(given).map(String::as_str),
         };
-        let client = client_of_user(choice, QUIET).await.context("cannot reach the API server")?;
-        Ok(AwsAuth::new(client))
+        client_of_user(choice, QUIET).await.context("cannot reach the API server")
     }
 }

@@ -69,9 +69,7 @@ impl Shown {
         if change.before.is_none() {
             eprintln!("there is no configmap/aws-auth in kube-system; it will be made:");
         }
-        let colours =
-            io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        eprint!("{}", diff(change, colours));
+        eprint!("{}", diff(change, colours()));
         if !change.undoable {
             eprintln!("this is too long to be kept for `arngate undo`");
         }
@@ -79,7 +77,7 @@ impl Shown {
             return Ok(false);
         }
         if self.caution.prompt && !self.said_yes {
-            self.said_yes = ask()?;
+            self.said_yes = ask("configmap/aws-auth in kube-system")?;
             return Ok(self.said_yes);
         }
         Ok(true)
@@ -98,8 +96,19 @@ impl Shown {
     }
 }
 
-fn ask() -> anyhow::Result<bool> {
-    eprint!("Write this to configmap/aws-auth in kube-system? [y/N]: ");
+/// Whether people may be shown colours.
+fn colours() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Shows what would become of a text.
+pub(super) fn show(name: &str, before: Option<&str>, after: &str) {
+    eprint!("{}", diff_of(name, before, Some(after), colours()));
+}
+
+/// Asks whether what is shown is to be written to `object`.
+pub(super) fn ask(object: &str) -> anyhow::Result<bool> {
+    eprint!("Write this to {object}? [y/N]: ");
     io::stderr().flush()?;
     let mut answer = String::new();
     let read = io::stdin().lock().take(64).read_line(&mut answer).context("cannot read the answer")?;
@@ -109,42 +118,43 @@ fn ask() -> anyhow::Result<bool> {
     Ok(["y", "yes"].iter().any(|yes| yes.eq_ignore_ascii_case(answer.trim())))
 }
 
-/// The change as a unified diff of each data key that changes. Writing to a string does not fail.
+/// The change as a unified diff of each data key that changes.
 fn diff(change: &Change, colours: bool) -> String {
-    let (red, green, cyan, plain) =
-        if colours { ("\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[0m") } else { ("", "", "", "") };
     let empty = Data::new();
     let before = change.before.as_ref().unwrap_or(&empty);
     let mut keys: Vec<&String> = before.keys().chain(change.after.keys()).collect();
     keys.sort();
     keys.dedup();
-    let mut shown = String::new();
-    for key in keys {
-        let of = |data: &Data| data.get(key).cloned();
-        let (old, new) = (of(before), of(&change.after));
-        if old == new {
-            continue;
-        }
-        let name = |side, text: &Option<String>| {
-            if text.is_some() { format!("{side}/{key}") } else { "/dev/null".into() }
-        };
-        let _ = write!(shown, "{red}--- {}{plain}\n{green}+++ {}{plain}\n", name("a", &old), name("b", &new));
-        let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
-        let diff = TextDiff::from_lines(&old, &new);
-        for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
-            let _ = writeln!(shown, "{cyan}{}{plain}", hunk.header());
-            for line in hunk.iter_changes() {
-                let (colour, sign) = match line.tag() {
-                    ChangeTag::Delete => (red, '-'),
-                    ChangeTag::Insert => (green, '+'),
-                    ChangeTag::Equal => ("", ' '),
-                };
-                let end = if colour.is_empty() { "" } else { plain };
-                let text = printable(line.value());
-                let _ = writeln!(shown, "{colour}{sign}{text}{end}");
-                if line.missing_newline() {
-                    shown.push_str("\\ No newline at end of file\n");
-                }
+    let of = |data: &'_ Data, key| data.get(key).cloned();
+    keys.into_iter()
+        .map(|key| (key, of(before, key), of(&change.after, key)))
+        .filter(|(_, old, new)| old != new)
+        .map(|(key, old, new)| diff_of(key, old.as_deref(), new.as_deref(), colours))
+        .collect()
+}
+
+/// A unified diff of two texts of this name. Writing to a string does not fail.
+fn diff_of(name: &str, old: Option<&str>, new: Option<&str>, colours: bool) -> String {
+    let (red, green, cyan, plain) =
+        if colours { ("\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[0m") } else { ("", "", "", "") };
+    let named = |side, text: Option<&str>| {
+        if text.is_some() { format!("{side}/{name}") } else { "/dev/null".into() }
+    };
+    let mut shown = format!("{red}--- {}{plain}\n{green}+++ {}{plain}\n", named("a", old), named("b", new));
+    let diff = TextDiff::from_lines(old.unwrap_or_default(), new.unwrap_or_default());
+    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
+        let _ = writeln!(shown, "{cyan}{}{plain}", hunk.header());
+        for line in hunk.iter_changes() {
+            let (colour, sign) = match line.tag() {
+                ChangeTag::Delete => (red, '-'),
+                ChangeTag::Insert => (green, '+'),
+                ChangeTag::Equal => ("", ' '),
+            };
+            let end = if colour.is_empty() { "" } else { plain };
+            let text = printable(line.value());
+            let _ = writeln!(shown, "{colour}{sign}{text}{end}");
+            if line.missing_newline() {
+                shown.push_str("\\ No newline at end of file\n");
             }
         }
     }

@@ -10,11 +10,12 @@ use super::{
     cluster::ClusterOptions,
     editing::{self, Caution, Data, key_of},
     entries::{Output, printed},
-    mapping_file::{self, Wanted},
+    mapping_file::{self, Addition, Duplicates, Wanted, WantedService},
+    service_access,
 };
 use crate::{
-    edit::{self, Listed, NewEntry},
-    identity::AccountId,
+    edit::{self, AwsAuth, AwsService, Listed, Namespace, NewEntry},
+    identity::{AccountId, Partition},
     mapping::Section,
 };
 
@@ -50,14 +51,14 @@ pub(super) struct CreateArgs {
 
 #[derive(Debug, Subcommand)]
 enum Create {
-    /// Map a role or user, or an account
+    /// Map a role or user, or an account; or let an AWS service work in a namespace
     Iamidentitymapping {
         #[command(flatten)]
         cluster: ClusterOptions,
         #[command(flatten)]
         writing: Writing,
         /// ARN of the role or user
-        #[arg(long, value_name = "ARN", required_unless_present_any = ["account", "file"])]
+        #[arg(long, value_name = "ARN", required_unless_present_any = ["account", "service_name", "file"])]
         arn: Option<String>,
         /// Username in Kubernetes
         #[arg(long, value_name = "NAME", requires = "arn")]
@@ -65,9 +66,21 @@ enum Create {
         /// Group in Kubernetes; may be given more than once
         #[arg(long, value_name = "GROUP", value_delimiter = ',', requires = "arn")]
         group: Vec<String>,
-        /// Account whose principals are let in, each with its ARN as username and without groups
+        /// Account whose principals are let in, each with its ARN as username and without groups; with --service-name,
+        /// the account of the service's role
         #[arg(long, value_name = "ID", conflicts_with_all = ["arn", "no_duplicate_arns"])]
         account: Option<AccountId>,
+        /// AWS service that is let work in a namespace: emr-containers. Its service-linked role is mapped to a user of
+        /// that name, whose Role and RoleBinding are made there, or gain what they lack. The account is that of --account,
+        /// else of the AWS credentials that `arngate token` would find
+        #[arg(long, value_name = "NAME", requires = "namespace", conflicts_with = "arn")]
+        service_name: Option<AwsService>,
+        /// The namespace that --service-name is about
+        #[arg(long, value_name = "NAME", requires = "service_name")]
+        namespace: Option<Namespace>,
+        /// Partition of the service's role; by default that of the credentials that tell the account, else aws
+        #[arg(long, value_name = "NAME", conflicts_with = "arn")]
+        partition: Option<Partition>,
         /// Refuse where there is an entry of this ARN already; do nothing where it is the same
         #[arg(long)]
         no_duplicate_arns: bool,
@@ -76,7 +89,7 @@ enum Create {
             short = 'f',
             long = "config-file",
             value_name = "FILE",
-            conflicts_with_all = ["arn", "account", "no_duplicate_arns"]
+            conflicts_with_all = ["arn", "account", "service_name", "no_duplicate_arns"]
         )]
         file: Option<PathBuf>,
     },
@@ -159,24 +172,67 @@ pub(super) async fn create(args: CreateArgs) -> anyhow::Result<ExitCode> {
         username,
         group,
         account,
+        service_name,
+        namespace,
+        partition,
         no_duplicate_arns,
         file,
     } = args.what;
-    let wanted = match (file, account, arn) {
+    let duplicates = Duplicates::new(no_duplicate_arns);
+    let wanted = match (file, service_name.zip(namespace), account, arn) {
         (Some(file), ..) => mapping_file::read(&file).with_context(|| file.display().to_string())?,
-        (_, Some(account), _) => vec![Wanted { entry: NewEntry::Account(account), no_duplicate_arns: false }],
-        (_, _, arn) => {
+        (_, Some((service, namespace)), account, _) => {
+            vec![Wanted::Service(WantedService { service, namespace, account, duplicates })]
+        }
+        (_, _, Some(account), _) => {
+            vec![Wanted::Entry(Addition { entry: NewEntry::Account(account), duplicates })]
+        }
+        (.., arn) => {
             let entry = mapping_file::principal(arn.unwrap_or_default(), username, group)?;
-            vec![Wanted { entry, no_duplicate_arns }]
+            vec![Wanted::Entry(Addition { entry, duplicates })]
         }
     };
-    let aws_auth = cluster.aws_auth().await?;
-    editing::edit(&aws_auth, writing.caution(), |data: &Data| wanted.iter().try_fold(data.clone(), add))
-        .await?;
+    if partition.is_some() && !wanted.iter().any(|wanted| matches!(wanted, Wanted::Service(_))) {
+        bail!(
+            "--partition is of a service's role: it stands beside --service-name, or a file that has serviceName"
+        );
+    }
+    let (additions, accesses) = service_access::resolve(wanted, partition).await?;
+    let client = cluster.client().await?;
+    let aws_auth = AwsAuth::new(client.clone());
+    if !accesses.is_empty() {
+        // Nothing is granted where the mapping would be refused.
+        edited(&aws_auth.data().await?.unwrap_or_default(), &additions)?;
+        if !service_access::grant(&client, accesses, writing.caution()).await? {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    editing::edit(&aws_auth, writing.caution(), |data: &Data| {
+        let (data, warnings) = edited(data, &additions)?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        anyhow::Ok(data)
+    })
+    .await?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn add(mut data: Data, Wanted { entry, no_duplicate_arns }: &Wanted) -> anyhow::Result<Data> {
+/// The data with all of the entries, and what is to be told of them.
+fn edited(data: &Data, additions: &[Addition]) -> anyhow::Result<(Data, Vec<String>)> {
+    let mut warnings = Vec::new();
+    let mut data = data.clone();
+    for addition in additions {
+        data = add(data, addition, &mut warnings)?;
+    }
+    Ok((data, warnings))
+}
+
+fn add(
+    mut data: Data,
+    Addition { entry, duplicates }: &Addition,
+    warnings: &mut Vec<String>,
+) -> anyhow::Result<Data> {
     let section = entry.section();
     let key = key_of(section, &data);
     let text = data.get(&key).cloned().unwrap_or_default();
@@ -186,19 +242,29 @@ fn add(mut data: Data, Wanted { entry, no_duplicate_arns }: &Wanted) -> anyhow::
             (subject.arn(), username.as_deref().unwrap_or_default(), groups.as_slice())
         }
     };
-    for listed in edit::list(section, &text)?.iter().filter(|listed| listed.means(&arn)) {
+    let mut alike = edit::list(section, &text)?;
+    alike.retain(|listed| listed.means(&arn));
+    // Of several entries the last one counts.
+    let counts = alike.iter().rfind(|listed| listed.is_of(&arn));
+    if *duplicates == Duplicates::SameUsername && counts.is_some_and(|listed| listed.username == username) {
+        return Ok(data);
+    }
+    for listed in alike {
         if section == Section::Accounts {
             return Ok(data);
         }
         let entry = listed.index + 1;
-        if *no_duplicate_arns {
+        if *duplicates == Duplicates::Refuse {
             if listed.is_of(&arn) && listed.username == username && listed.groups == groups {
-                tracing::warn!("{key} has the same entry already, entry {entry}");
+                warnings.push(format!("{key} has the same entry already, entry {entry}"));
                 return Ok(data);
             }
             bail!("{key} maps {arn} already, in entry {entry}, and --no-duplicate-arns is given");
         }
-        tracing::warn!("{key} maps {} already, in entry {entry}: the new entry takes its place", listed.arn);
+        warnings.push(format!(
+            "{key} maps {} already, in entry {entry}: the new entry takes its place",
+            listed.arn
+        ));
     }
     let text = edit::append(&text, entry)?;
     data.insert(key, text);
@@ -290,19 +356,35 @@ mod tests {
         let with = |arn: &str, username: &str, no_duplicate_arns| {
             let username = Some(username).filter(|name| !name.is_empty()).map(str::to_owned);
             let entry = mapping_file::principal(arn.to_owned(), username, vec!["g".to_owned()])?;
-            add(data(), &Wanted { entry, no_duplicate_arns })
+            edited(&data(), &[Addition { entry, duplicates: Duplicates::new(no_duplicate_arns) }])
         };
         let b = "arn:aws:iam::111122223333:role/B";
-        assert_eq!(roles(&with(b, "b", false).unwrap()), 4);
+        let (shadowed, warnings) = with(b, "b", false).unwrap();
+        assert_eq!(roles(&shadowed), 4);
+        assert!(warnings[0].ends_with("in entry 3: the new entry takes its place"), "{warnings:?}");
         assert!(with(b, "b", true).unwrap_err().to_string().contains("already, in entry 3"));
         let user = "arn:aws:iam::111122223333:user/u";
-        assert!(with(user, "", true).unwrap()["mapUsers"].starts_with("- userarn: "));
-        let account =
-            Wanted { entry: NewEntry::Account("111122223333".parse().unwrap()), no_duplicate_arns: false };
-        assert_eq!(add(data(), &account).unwrap(), data());
-        let one = with(user, "u", true).unwrap();
+        assert!(with(user, "", true).unwrap().0["mapUsers"].starts_with("- userarn: "));
+        let account = NewEntry::Account("111122223333".parse().unwrap());
+        let account = Addition { entry: account, duplicates: Duplicates::Shadow };
+        assert_eq!(edited(&data(), &[account]).unwrap().0, data());
+        let (one, _) = with(user, "u", true).unwrap();
         let entry = mapping_file::principal(user.to_owned(), Some("u".to_owned()), vec!["g".to_owned()]);
-        let again = Wanted { entry: entry.unwrap(), no_duplicate_arns: true };
-        assert_eq!(add(one.clone(), &again).unwrap(), one);
+        let again = Addition { entry: entry.unwrap(), duplicates: Duplicates::Refuse };
+        assert_eq!(edited(&one, &[again]).unwrap().0, one);
+    }
+
+    #[test]
+    fn a_services_entry_is_added_unless_the_one_that_counts_has_its_username() {
+        let service = |username: &str| {
+            let arn = "arn:aws:iam::111122223333:role/A".to_owned();
+            let entry = mapping_file::principal(arn, Some(username.to_owned()), Vec::new()).unwrap();
+            Addition { entry, duplicates: Duplicates::SameUsername }
+        };
+        // The first entry of the ARN has that username, but the second one counts.
+        let (once, _) = edited(&data(), &[service("a")]).unwrap();
+        assert_eq!(roles(&once), 4);
+        assert_eq!(edited(&once, &[service("a")]).unwrap(), (once.clone(), Vec::new()));
+        assert_eq!(roles(&edited(&once, &[service("b")]).unwrap().0), 5);
     }
 }

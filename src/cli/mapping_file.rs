@@ -5,19 +5,56 @@ use std::{fs::File, io::Read, path::Path};
 use anyhow::{Context, bail};
 
 use crate::{
-    edit::{NewEntry, NewSubject},
-    identity::{Principal, PrincipalKind},
+    edit::{AwsService, Namespace, NewEntry, NewSubject},
+    identity::{AccountId, Principal, PrincipalKind},
     yaml::{self, Limits, Node, Value},
 };
 
 /// The longest file that is read, in bytes.
 const MAX_LEN: u64 = 1024 * 1024;
 
+/// What is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// An entry.
+    Entry(Addition),
+    /// The access of an AWS service.
+    Service(WantedService),
+}
+
 /// An entry to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct Addition {
     pub(super) entry: NewEntry,
-    pub(super) no_duplicate_arns: bool,
+    pub(super) duplicates: Duplicates,
+}
+
+/// What is done where there is an entry of the same ARN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Duplicates {
+    /// The new entry takes its place.
+    Shadow,
+    /// Nothing where it is the same, else an error.
+    Refuse,
+    /// Nothing where it gives the same username, else the new entry takes its place.
+    SameUsername,
+}
+
+impl Duplicates {
+    /// By the flag `--no-duplicate-arns`, or the field.
+    pub(super) const fn new(refuse: bool) -> Self {
+        if refuse { Self::Refuse } else { Self::Shadow }
+    }
+}
+
+/// A service that is to have access.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WantedService {
+    pub(super) service: AwsService,
+    pub(super) namespace: Namespace,
+    /// That of its role; none leaves the account of the caller's AWS credentials.
+    pub(super) account: Option<AccountId>,
+    pub(super) duplicates: Duplicates,
 }
 
 /// An entry of mapRoles or mapUsers, by what its ARN is.
@@ -70,12 +107,13 @@ fn parse(text: &str) -> anyhow::Result<Vec<Wanted>> {
 fn wanted(item: &Node) -> anyhow::Result<Wanted> {
     let Some(fields) = item.as_mapping() else { bail!("is {}, not an entry with fields", item.kind()) };
     let (mut arn, mut account, mut username, mut groups, mut no_duplicate_arns) =
-        (None, None, None, Vec::new(), false);
+        (None, None::<AccountId>, None, Vec::new(), false);
+    let (mut service, mut namespace) = (None::<AwsService>, None::<Namespace>);
     for (key, value) in fields {
         let text = || value.as_str().map(str::to_owned).with_context(|| format!("{} is no text", value.span));
         match key.as_str().unwrap_or_default() {
             "arn" => arn = Some(text()?),
-            "account" => account = Some(text()?),
+            "account" => account = Some(text()?.parse().context("account")?),
             "username" => username = Some(text()?),
             "groups" => {
                 let Value::Sequence(items) = &value.value else { bail!("groups is no list") };
@@ -83,23 +121,31 @@ fn wanted(item: &Node) -> anyhow::Result<Wanted> {
                 groups = items.iter().map(group).collect::<Result<_, _>>()?;
             }
             "noDuplicateARNs" => no_duplicate_arns = text()?.parse().context("noDuplicateARNs")?,
-            name @ ("serviceName" | "namespace") => {
-                bail!("{name}: access of AWS services is not given by this version of arngate")
-            }
+            "serviceName" => service = Some(text()?.parse().context("serviceName")?),
+            "namespace" => namespace = Some(text()?.parse().context("namespace")?),
             name => bail!(
-                "the field {name:?} is unknown: arn, username, groups, account and noDuplicateARNs are known"
+                "the field {name:?} is unknown: arn, username, groups, account, serviceName, namespace and \
+                 noDuplicateARNs are known"
             ),
         }
     }
-    let entry = match (arn, account) {
-        (Some(arn), None) => principal(arn, username, groups)?,
-        (None, Some(account)) if username.is_none() && groups.is_empty() => {
-            NewEntry::Account(account.parse().context("account")?)
+    let duplicates = Duplicates::new(no_duplicate_arns);
+    let bare = username.is_none() && groups.is_empty();
+    let entry = match (arn, account, service, namespace) {
+        (None, account, Some(service), Some(namespace)) if bare => {
+            return Ok(Wanted::Service(WantedService { service, namespace, account, duplicates }));
         }
-        (None, Some(_)) => bail!("account stands alone, without username and groups"),
-        _ => bail!("needs one of arn and account"),
+        (_, _, Some(_), None) => bail!("serviceName needs a namespace"),
+        (_, _, Some(_), _) => {
+            bail!("serviceName stands without arn, username and groups: the service has them")
+        }
+        (_, _, None, Some(_)) => bail!("namespace stands beside serviceName alone"),
+        (Some(arn), None, ..) => principal(arn, username, groups)?,
+        (None, Some(account), ..) if bare => NewEntry::Account(account),
+        (None, Some(_), ..) => bail!("account stands alone, without username and groups"),
+        _ => bail!("needs one of arn, account and serviceName"),
     };
-    Ok(Wanted { entry, no_duplicate_arns })
+    Ok(Wanted::Entry(Addition { entry, duplicates }))
 }
 
 #[cfg(test)]
@@ -110,10 +156,20 @@ mod tests {
     fn eksctls_file_is_read() {
         let text = "apiVersion: eksctl.io/v1alpha5\nkind: ClusterConfig\niamIdentityMappings:\n\
                     - arn: arn:aws:iam::000000000000:role/myAdminRole\n  groups: [system:masters]\n  username: admin\n  \
-                    noDuplicateARNs: true\n- account: '000000000000'\n";
+                    noDuplicateARNs: true\n- account: '000000000000'\n- serviceName: emr-containers\n  namespace: jobs\n\
+                    - {serviceName: emr-containers, namespace: jobs, account: '000000000000'}\n";
         let wanted = parse(text).unwrap();
-        assert!(wanted[0].no_duplicate_arns && !wanted[1].no_duplicate_arns);
-        assert_eq!(wanted[1].entry, NewEntry::Account("000000000000".parse().unwrap()));
+        assert!(
+            matches!(&wanted[0], Wanted::Entry(Addition { duplicates, .. }) if *duplicates == Duplicates::Refuse)
+        );
+        let account: AccountId = "000000000000".parse().unwrap();
+        let duplicates = Duplicates::Shadow;
+        assert_eq!(wanted[1], Wanted::Entry(Addition { entry: NewEntry::Account(account), duplicates }));
+        let service = |account| {
+            let (service, namespace) = (AwsService::EmrContainers, "jobs".parse().unwrap());
+            Wanted::Service(WantedService { service, namespace, account, duplicates })
+        };
+        assert_eq!(wanted[2..], [service(None), service(Some(account))]);
         for (text, told) in [
             ("a: b", "no list iamIdentityMappings"),
             ("iamIdentityMappings: [{arn: arn:aws:iam::000000000000:role/r}]", "neither username nor groups"),
@@ -121,13 +177,17 @@ mod tests {
                 "iamIdentityMappings: [{arn: arn:aws:sts::000000000000:assumed-role/r/s, username: u}]",
                 "role/r",
             ),
+            ("iamIdentityMappings: [{serviceName: emr, namespace: n}]", "known: emr-containers"),
+            ("iamIdentityMappings: [{serviceName: emr-containers, namespace: N}]", "namespace's name"),
+            ("iamIdentityMappings: [{serviceName: emr-containers}]", "needs a namespace"),
+            ("iamIdentityMappings: [{account: '000000000000', namespace: n}]", "beside serviceName"),
             (
-                "iamIdentityMappings: [{serviceName: emr-containers, namespace: n}]",
-                "not given by this version",
+                "iamIdentityMappings: [{serviceName: emr-containers, namespace: n, username: u}]",
+                "without arn, username",
             ),
             ("iamIdentityMappings: [{account: '000000000000', username: u}]", "stands alone"),
             ("iamIdentityMappings:\n- {acount: '1'}", "line 2"),
-            ("iamIdentityMappings: [{}]", "one of arn and account"),
+            ("iamIdentityMappings: [{}]", "one of arn, account and serviceName"),
         ] {
             let error = format!("{:#}", parse(text).unwrap_err());
             assert!(error.contains(told), "{told}: {error}");

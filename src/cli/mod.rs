@@ -15,6 +15,7 @@ mod lint;
 mod mapping_file;
 mod mfa;
 mod server;
+mod service_access;
 mod sts_options;
 mod token;
 mod undo;

@@ -7,6 +7,8 @@ use aws_sdk_sts::{
     types::Credentials as StsCredentials,
 };
 
+use crate::identity::Principal;
+
 /// The code that an MFA device shows: six digits. It is good once, and neither Debug nor an error shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MfaCode(String);
@@ -127,6 +129,17 @@ pub async fn session_name(
     let caller = client(aws, credentials).get_caller_identity().send().await;
     let caller = caller.map_err(|error| AssumeRoleError::Caller(words(&error)))?;
     Ok(caller.user_id.and_then(|id| id.split_once(':').map(|(_, session)| session.to_owned())))
+}
+
+/// Who `credentials` are.
+///
+/// # Errors
+/// Where STS does not say, or names somebody whom no mapping could.
+pub async fn caller(aws: &SdkConfig, credentials: &Credentials) -> Result<Principal, AssumeRoleError> {
+    let caller = client(aws, credentials).get_caller_identity().send().await;
+    let caller = caller.map_err(|error| AssumeRoleError::Caller(words(&error)))?;
+    let arn = caller.arn.unwrap_or_default();
+    Principal::parse(&arn).map_err(|error| AssumeRoleError::Caller(format!("the ARN {arn:?}: {error}")))
 }
 
 fn client(aws: &SdkConfig, credentials: &Credentials) -> aws_sdk_sts::Client {

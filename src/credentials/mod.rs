@@ -25,7 +25,9 @@ use aws_credential_types::{
     provider::{ProvideCredentials, error::CredentialsError as NotProvided},
 };
 
-pub use assume_role::{AssumeRoleError, MfaCode, MfaCodeError, RoleSession, assume_role, session_name};
+pub use assume_role::{
+    AssumeRoleError, MfaCode, MfaCodeError, RoleSession, assume_role, caller, session_name,
+};
 pub use profile::default_session_name;
 pub use region::DEFAULT_REGION;
 

@@ -17,9 +17,9 @@ use crate::source::config_map::{NAME, NAMESPACE};
 pub(super) type Data = BTreeMap<String, String>;
 
 /// How often a write is tried where others write at the same time.
-const MAX_TRIES: usize = 8;
+pub(super) const MAX_TRIES: usize = 8;
 /// How long one request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What an edit would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,12 +117,7 @@ impl AwsAuth {
         edit: impl Fn(&ConfigMap) -> Result<Data, E>,
         mut confirm: impl FnMut(&Change) -> Result<bool, E>,
     ) -> Result<bool, E> {
-        let mut waits = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(20))
-            .with_max_delay(Duration::from_secs(1))
-            .with_jitter()
-            .with_max_times(MAX_TRIES - 1)
-            .build();
+        let mut waits = waits();
         for tries in 0.. {
             let found = self.get().await?;
             let exists = found.is_some();
@@ -182,6 +177,16 @@ impl AwsAuth {
             Err(error) => Err(failed("write")(error)),
         }
     }
+}
+
+/// How long to wait before each try after the first.
+pub(super) fn waits() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(20))
+        .with_max_delay(Duration::from_secs(1))
+        .with_jitter()
+        .with_max_times(MAX_TRIES - 1)
+        .build()
 }
 
 async fn within<T>(what: &'static str, request: impl Future<Output = T>) -> Result<T, WriteError> {

@@ -12,7 +12,8 @@
 //! the text looks like, the result is read again and compared entry by entry; where anything else would change, the
 //! edit is refused. Lists that cannot be read are not edited at all.
 //!
-//! [`AwsAuth`] applies edits to the object in the cluster.
+//! [`AwsAuth`] applies edits to the object in the cluster. [`ServiceAccess`] gives an AWS service its rights beside
+//! that: a Role and a RoleBinding, to which what is missing is added.
 
 mod aws_auth;
 mod block;
@@ -22,6 +23,9 @@ mod error;
 mod flow;
 mod lines;
 mod listed;
+mod rbac;
+mod service;
+mod service_access;
 mod undo;
 
 pub use aws_auth::{AwsAuth, Change, WriteError};
@@ -29,4 +33,6 @@ pub use document::{append, remove};
 pub use entry::{NewEntry, NewSubject};
 pub use error::EditError;
 pub use listed::{Listed, list};
+pub use service::{AwsService, Namespace, NamespaceError, UnknownService};
+pub use service_access::{RbacChange, ServiceAccess, ServiceAccessError};
 pub use undo::UndoError;

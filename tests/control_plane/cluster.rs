@@ -53,13 +53,21 @@ impl Cluster {
     /// arngate starts first, as a static pod may: it has the API server's kubeconfig, and nobody answers there.
     /// Then the API server starts, with arngate's kubeconfig; nothing is cached there, so that every call asks.
     pub(crate) async fn start(version: WebhookVersion) -> Self {
+        Self::start_with(version, |_, setup| setup).await
+    }
+
+    /// As `start`, with what `more` gives the server besides.
+    pub(crate) async fn start_with(
+        version: WebhookVersion,
+        more: impl FnOnce(&Emulator, Setup) -> Setup,
+    ) -> Self {
         // The client for aws-auth asks for the process's provider; a second test finds it set.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (emulator, principals) = support::emulator().await;
         let mut control_plane = ControlPlane::builder().prepare().unwrap();
-        let server = Setup::new(&emulator, "  backendMode: [EKSConfigMap]\n")
-            .arg("--kubeconfig", control_plane.admin_kubeconfig().to_str().unwrap())
-            .start();
+        let setup = Setup::new(&emulator, "  backendMode: [EKSConfigMap]\n")
+            .arg("--kubeconfig", control_plane.admin_kubeconfig().to_str().unwrap());
+        let server = more(&emulator, setup).start();
         let ready = server.client().get(server.at("/readyz")).send().await.unwrap();
         assert_eq!(ready.status(), 503, "nothing is loaded before there is an API server");
 

@@ -14,6 +14,7 @@ mod clients;
 mod cluster;
 mod commands;
 mod crd;
+mod documents;
 mod editing;
 mod edits;
 mod init_files;
@@ -23,6 +24,7 @@ mod rbac;
 mod refusals;
 mod restarts;
 mod retries;
+mod service_access;
 mod side_by_side;
 #[path = "../support/mod.rs"]
 mod support;
