@@ -198,7 +198,8 @@ mod tests {
         let client = client(address, Duration::from_secs(10)).await;
         let (send, supply) = Supply::by_hand(4);
         let recorder = Arc::new(Recorder::new(Duration::from_secs(1), None));
-        let stall = Duration::from_millis(150);
+        // It begins a moment before the schedule does, on a busy machine a long one.
+        let stall = Duration::from_millis(300);
         tokio::spawn(async move {
             tokio::time::sleep(stall).await;
             for _ in 0..3 {
@@ -211,8 +212,8 @@ mod tests {
         // Nobody listens there: that takes no time, and all that is seen is the stall.
         assert_eq!(count(&recording, AnswerKind::Transport), 3);
         let least = Duration::from_micros(recording.latency().min());
-        assert!(least >= Duration::from_millis(145), "{least:?}");
-        assert!(recording.lag.min() >= 145_000, "{}", recording.lag.min());
+        assert!(least >= Duration::from_millis(100), "{least:?}");
+        assert!(recording.lag.min() >= 100_000, "{}", recording.lag.min());
     }
 
     #[tokio::test(flavor = "multi_thread")]
