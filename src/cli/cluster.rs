@@ -1,6 +1,6 @@
 //! The options by which commands of people's own reach the API server.
 
-use std::{path::PathBuf, time::Duration};
+use std::{convert::Infallible, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 
@@ -24,6 +24,18 @@ pub(super) struct ClusterOptions {
     /// URL of the API server, instead of the kubeconfig's
     #[arg(long, value_name = "URL", global = true)]
     master_url: Option<String>,
+    /// eksctl's flag
+    #[arg(long, value_name = "NAME", global = true, hide = true, value_parser = no_cluster_of_eks)]
+    cluster: Option<Infallible>,
+    /// eksctl's flag
+    #[arg(long, value_name = "REGION", global = true, hide = true, value_parser = no_cluster_of_eks)]
+    region: Option<Infallible>,
+}
+
+/// Whoever names a cluster as eksctl does must not edit the one of the kubeconfig unawares.
+fn no_cluster_of_eks(_: &str) -> Result<Infallible, &'static str> {
+    Err("the cluster is the one that kubectl would reach; another is named by --kubeconfig FILE or \
+         --kubeconfig-context NAME")
 }
 
 impl ClusterOptions {

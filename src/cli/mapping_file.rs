@@ -4,6 +4,7 @@ use std::{fs::File, io::Read, path::Path};
 
 use anyhow::{Context, bail};
 
+use super::addition::{Addition, Duplicates};
 use crate::{
     edit::{AwsService, Namespace, NewEntry, NewSubject},
     identity::{AccountId, Principal, PrincipalKind},
@@ -20,31 +21,6 @@ pub(super) enum Wanted {
     Entry(Addition),
     /// The access of an AWS service.
     Service(WantedService),
-}
-
-/// An entry to be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Addition {
-    pub(super) entry: NewEntry,
-    pub(super) duplicates: Duplicates,
-}
-
-/// What is done where there is an entry of the same ARN.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Duplicates {
-    /// The new entry takes its place.
-    Shadow,
-    /// Nothing where it is the same, else an error.
-    Refuse,
-    /// Nothing where it gives the same username, else the new entry takes its place.
-    SameUsername,
-}
-
-impl Duplicates {
-    /// By the flag `--no-duplicate-arns`, or the field.
-    pub(super) const fn new(refuse: bool) -> Self {
-        if refuse { Self::Refuse } else { Self::Shadow }
-    }
 }
 
 /// A service that is to have access.

@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod add;
+mod addition;
 mod aws_auth;
 mod cluster;
 mod config;

@@ -4,8 +4,9 @@
 use anyhow::Context;
 
 use super::{
+    addition::{Addition, Duplicates},
     editing::{self, Caution},
-    mapping_file::{Addition, Duplicates, Wanted, WantedService},
+    mapping_file::{Wanted, WantedService},
     mfa,
 };
 use crate::{

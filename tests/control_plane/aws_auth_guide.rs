@@ -10,6 +10,7 @@ use std::{
     time::Instant,
 };
 
+use arngate_lab::{control_plane::ControlPlane, sts::Credentials};
 use serde_json::json;
 
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     support::{ACCOUNT, REGION, arngate, text},
 };
 
+const NODE_ROLE: &str = "arn:aws:iam::111122223333:role/my-node-instance-role";
 /// An instance of the node group, and its private DNS name.
 const INSTANCE: (&str, &str) = ("i-0000000000000001a", "ip-10-0-0-1.ec2.internal");
 
@@ -94,161 +96,216 @@ async fn the_guides_commands_in_order() {
         authenticator.env().iter().fold(setup, |setup, (name, value)| setup.env(name, value))
     })
     .await;
-    let plane = &cluster.control_plane;
-    let kubeconfig = plane.admin_kubeconfig().to_owned();
-    let in_plane = |mut command: Command| {
-        let command = command.env("KUBECONFIG", &kubeconfig).current_dir(plane.directory());
+    let guide = Guide(cluster);
+    guide.apply_the_stock_config_map().await;
+    guide.watch_the_nodes().await;
+    guide.see_roles_and_bindings().await;
+    guide.edit_with_eksctls_commands().await;
+    guide.edit_by_hand().await;
+}
+
+/// Its steps, on this cluster.
+struct Guide(Cluster);
+
+impl Guide {
+    async fn apply_the_stock_config_map(&self) {
+        self.kubectl(&["delete", "configmap", "-n", "kube-system", "aws-auth"]).await;
+        let absent = self
+            .plane()
+            .kubectl(
+                self.plane().admin_kubeconfig(),
+                &["describe", "configmap", "-n", "kube-system", "aws-auth"],
+            )
+            .await
+            .unwrap();
+        assert!(absent.stderr.contains(r#"configmaps "aws-auth" not found"#), "{}", absent.stderr);
+        std::fs::write(self.plane().directory().join("aws-auth-cm.yaml"), STOCK).unwrap();
+        let mut sed = Command::new("sed");
+        let replaced = format!("s|<ARN of instance role (not instance profile)>|{NODE_ROLE}|");
+        sed.args(["-i.bak", "-e", &replaced, "aws-auth-cm.yaml"]);
+        self.run(sed);
+        self.kubectl(&["apply", "-f", self.plane().directory().join("aws-auth-cm.yaml").to_str().unwrap()])
+            .await;
+        let described = self.kubectl(&["describe", "-n", "kube-system", "configmap/aws-auth"]).await;
+        assert!(described.contains(&format!("- rolearn: {NODE_ROLE}")), "{described}");
+        assert!(described.contains("Events:  <none>"), "the stock file has nothing wrong:\n{described}");
+    }
+
+    /// The kubelet makes its node, and says that it is ready.
+    async fn watch_the_nodes(&self) {
+        let node = self.0.principals.role(ACCOUNT, "my-node-instance-role", INSTANCE.0);
+        until(&self.0, &node, true, Instant::now()).await;
+        let of_node = self.plane().kubeconfig_with_token(&self.0.fresh_token(&node)).unwrap();
+        let object = json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": INSTANCE.1},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        });
+        let create = ["create", "--validate=false", "-f", "-"];
+        let made = self.plane().kubectl_with_input(&of_node, &create, &object.to_string()).await.unwrap();
+        assert!(made.success(), "{}", made.stderr);
+        assert_eq!(self.first_of_watch(), ["NAME STATUS", &format!("{} Ready", INSTANCE.1)]);
+    }
+
+    async fn see_roles_and_bindings(&self) {
+        let plane = self.plane();
+        let applied =
+            plane.kubectl_with_input(plane.admin_kubeconfig(), &["apply", "-f", "-"], CONSOLE_GROUPS).await;
+        assert!(applied.unwrap().success());
+        for args in [
+            &["get", "roles", "-A"][..],
+            &["get", "clusterroles"],
+            &["describe", "role", "eks-console-dashboard-restricted-access-role", "-n", "default"],
+            &["describe", "clusterrole", "eks-console-dashboard-full-access-clusterrole"],
+            &["get", "rolebindings", "-A"],
+            &["get", "clusterrolebindings"],
+            &[
+                "describe",
+                "rolebinding",
+                "eks-console-dashboard-restricted-access-role-binding",
+                "-n",
+                "default",
+            ],
+            &["describe", "clusterrolebinding", "eks-console-dashboard-full-access-binding"],
+        ] {
+            assert!(self.kubectl(args).await.contains("eks-console-dashboard"), "{args:?}");
+        }
+    }
+
+    async fn edit_with_eksctls_commands(&self) {
+        let get = ["get", "iamidentitymapping"];
+        let header = "ARN USERNAME GROUPS ACCOUNT";
+        let of_nodes =
+            format!("{NODE_ROLE} system:node:{{{{EC2PrivateDNSName}}}} system:bootstrappers,system:nodes");
+        assert_eq!(columns(&self.eksctl(&get).0), [header, &of_nodes]);
+        // Another cluster's name must not lead to this one's being edited.
+        let of_eks =
+            arngate().args(get).args(["--cluster", "my-cluster", "--region=us-east-1"]).output().unwrap();
+        assert_eq!(of_eks.status.code(), Some(2));
+        assert!(
+            text(&of_eks).1.contains("the cluster is the one that kubectl would reach"),
+            "{}",
+            text(&of_eks).1
+        );
+        let (my_role, my_user) =
+            ("arn:aws:iam::111122223333:role/my-role", "arn:aws:iam::111122223333:user/my-user");
+        let (full, restricted) =
+            ("eks-console-dashboard-full-access-group", "eks-console-dashboard-restricted-access-group");
+        for (arn, username, group) in [(my_role, "admin", full), (my_user, "my-user", restricted)] {
+            let create =
+                ["create", "iamidentitymapping", "--arn", arn, "--username", username, "--group", group];
+            let (_, told) = self.eksctl(&[&create[..], &["--no-duplicate-arns"]].concat());
+            assert!(told.contains(&format!("arn: {arn}\n")), "{told}");
+        }
+        assert_eq!(
+            columns(&self.eksctl(&get).0),
+            [
+                header,
+                &of_nodes,
+                &format!("{my_role} admin {full}"),
+                &format!("{my_user} my-user {restricted}")
+            ]
+        );
+        let role = self.0.principals.role(ACCOUNT, "my-role", "session");
+        let user = self.0.principals.user(ACCOUNT, "my-user");
+        until(&self.0, &user, true, Instant::now()).await;
+        for (credentials, args, allowed) in [
+            (&role, &["list", "nodes"][..], true),
+            (&role, &["delete", "nodes"], false),
+            (&user, &["list", "pods", "-n", "default"], true),
+            (&user, &["list", "nodes"], false),
+        ] {
+            assert_eq!(self.can_i(credentials, args).await, allowed, "{args:?}");
+        }
+    }
+
+    /// The editor puts the example in the place of what stands below `data`.
+    async fn edit_by_hand(&self) {
+        let example = self.plane().directory().join("data.yaml");
+        std::fs::write(&example, DATA).unwrap();
+        let editor =
+            format!("sed -i -e '/^data:/,/^kind:/{{/^kind:/!d}}' -e '/^apiVersion:/r {}'", example.display());
+        let mut edit = Command::new(self.plane().assets().kubectl());
+        edit.args(["edit", "-n", "kube-system", "configmap/aws-auth"]).env("KUBE_EDITOR", editor);
+        self.run(edit);
+
+        let viewer = self.0.principals.role(ACCOUNT, "my-console-viewer-role", "session");
+        let admin = self.0.principals.user(ACCOUNT, "admin");
+        // From another account.
+        let user = self.0.principals.user("444455556666", "my-user");
+        until(&self.0, &user, true, Instant::now()).await;
+        for (credentials, name) in
+            [(&viewer, "my-console-viewer-role"), (&admin, "admin"), (&user, "my-user")]
+        {
+            let me = self.0.whoami(&self.0.fresh_token(credentials)).await.unwrap();
+            assert_eq!(me["username"], name);
+        }
+        for (credentials, args, allowed) in [
+            (&viewer, &["list", "pods", "-A"][..], true),
+            (&viewer, &["list", "nodes"], true),
+            (&viewer, &["delete", "pods", "-n", "default"], false),
+            (&user, &["list", "pods", "-n", "default"], true),
+            (&user, &["list", "pods", "-n", "kube-system"], false),
+            (&user, &["list", "nodes"], false),
+            (&admin, &["delete", "nodes"], true),
+        ] {
+            assert_eq!(self.can_i(credentials, args).await, allowed, "{args:?}");
+        }
+        let described = self.kubectl(&["describe", "-n", "kube-system", "configmap/aws-auth"]).await;
+        assert!(described.contains("userarn: arn:aws:iam::444455556666:user/my-user"), "{described}");
+    }
+
+    fn plane(&self) -> &ControlPlane {
+        &self.0.control_plane
+    }
+
+    /// Runs a command that has to succeed; what it writes.
+    fn run(&self, mut command: Command) -> (String, String) {
+        let kubeconfig = self.plane().admin_kubeconfig();
+        let command = command.env("KUBECONFIG", kubeconfig).current_dir(self.plane().directory());
         let output = command.stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{command:?}: {}", text(&output).1);
         text(&output)
-    };
-    let kubectl = async |args: &[&str]| {
-        let output = plane.kubectl(&kubeconfig, args).await.unwrap();
-        assert!(output.success(), "{args:?}: {}", output.stderr);
-        output.stdout
-    };
-    let apply = async |text: &str| {
-        let output = plane.kubectl_with_input(&kubeconfig, &["apply", "-f", "-"], text).await.unwrap();
-        assert!(output.success(), "{}", output.stderr);
-    };
-
-    // Apply the stock ConfigMap, where there is none.
-    kubectl(&["delete", "configmap", "-n", "kube-system", "aws-auth"]).await;
-    let absent = plane
-        .kubectl(&kubeconfig, &["describe", "configmap", "-n", "kube-system", "aws-auth"])
-        .await
-        .unwrap();
-    assert!(absent.stderr.contains(r#"configmaps "aws-auth" not found"#), "{}", absent.stderr);
-    let role = "arn:aws:iam::111122223333:role/my-node-instance-role";
-    std::fs::write(plane.directory().join("aws-auth-cm.yaml"), STOCK).unwrap();
-    let mut sed = Command::new("sed");
-    let replaced = format!("s|<ARN of instance role (not instance profile)>|{role}|");
-    sed.args(["-i.bak", "-e", &replaced, "aws-auth-cm.yaml"]);
-    in_plane(sed);
-    kubectl(&["apply", "-f", plane.directory().join("aws-auth-cm.yaml").to_str().unwrap()]).await;
-    let described = kubectl(&["describe", "-n", "kube-system", "configmap/aws-auth"]).await;
-    assert!(described.contains(&format!("- rolearn: {role}")), "{described}");
-    assert!(described.contains("Events:  <none>"), "the stock file has nothing wrong:\n{described}");
-
-    // Watch the status of the nodes. The kubelet makes its node, and says that it is ready.
-    let node = cluster.principals.role(ACCOUNT, "my-node-instance-role", INSTANCE.0);
-    until(&cluster, &node, true, Instant::now()).await;
-    let of_node = plane.kubeconfig_with_token(&cluster.fresh_token(&node)).unwrap();
-    let object = json!({
-        "apiVersion": "v1", "kind": "Node", "metadata": {"name": INSTANCE.1},
-        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
-    });
-    let create = ["create", "--validate=false", "-f", "-"];
-    let made = plane.kubectl_with_input(&of_node, &create, &object.to_string()).await.unwrap();
-    assert!(made.success(), "{}", made.stderr);
-    assert_eq!(first_lines_of_watch(&cluster), ["NAME", INSTANCE.1]);
-
-    // Make sure that there are roles and bindings.
-    apply(CONSOLE_GROUPS).await;
-    for args in [
-        &["get", "roles", "-A"][..],
-        &["get", "clusterroles"],
-        &["describe", "role", "eks-console-dashboard-restricted-access-role", "-n", "default"],
-        &["describe", "clusterrole", "eks-console-dashboard-full-access-clusterrole"],
-        &["get", "rolebindings", "-A"],
-        &["get", "clusterrolebindings"],
-        &["describe", "rolebinding", "eks-console-dashboard-restricted-access-role-binding", "-n", "default"],
-        &["describe", "clusterrolebinding", "eks-console-dashboard-full-access-binding"],
-    ] {
-        assert!(kubectl(args).await.contains("eks-console-dashboard"), "{args:?}");
     }
 
-    // Edit the ConfigMap with eksctl's commands.
-    let eksctl = |args: &[&str]| {
+    /// Runs arngate in the place of eksctl.
+    fn eksctl(&self, args: &[&str]) -> (String, String) {
         let mut command = arngate();
         command.args(args);
-        in_plane(command)
-    };
-    let get = ["get", "iamidentitymapping"];
-    let header = "ARN USERNAME GROUPS ACCOUNT";
-    let of_nodes = format!("{role} system:node:{{{{EC2PrivateDNSName}}}} system:bootstrappers,system:nodes");
-    assert_eq!(columns(&eksctl(&get).0), [header, &of_nodes]);
-    let (my_role, my_user) =
-        ("arn:aws:iam::111122223333:role/my-role", "arn:aws:iam::111122223333:user/my-user");
-    let (full, restricted) =
-        ("eks-console-dashboard-full-access-group", "eks-console-dashboard-restricted-access-group");
-    for (arn, username, group) in [(my_role, "admin", full), (my_user, "my-user", restricted)] {
-        let create = ["create", "iamidentitymapping", "--arn", arn, "--username", username, "--group", group];
-        let (_, told) = eksctl(&[&create[..], &["--no-duplicate-arns"]].concat());
-        assert!(told.contains(&format!("arn: {arn}\n")), "{told}");
-    }
-    assert_eq!(
-        columns(&eksctl(&get).0),
-        [header, &of_nodes, &format!("{my_role} admin {full}"), &format!("{my_user} my-user {restricted}")]
-    );
-    let role = cluster.principals.role(ACCOUNT, "my-role", "session");
-    let user = cluster.principals.user(ACCOUNT, "my-user");
-    until(&cluster, &user, true, Instant::now()).await;
-    let can_i = async |credentials, args: &[&str]| {
-        let kubeconfig = plane.kubeconfig_with_token(&cluster.fresh_token(credentials)).unwrap();
-        plane.kubectl(&kubeconfig, &[&["auth", "can-i"], args].concat()).await.unwrap().stdout.trim() == "yes"
-    };
-    for (credentials, args, allowed) in [
-        (&role, &["list", "nodes"][..], true),
-        (&role, &["delete", "nodes"], false),
-        (&user, &["list", "pods", "-n", "default"], true),
-        (&user, &["list", "nodes"], false),
-    ] {
-        assert_eq!(can_i(credentials, args).await, allowed, "{args:?}");
+        self.run(command)
     }
 
-    // Edit the ConfigMap by hand. The editor puts the example in the place of what stands below `data`.
-    let example = plane.directory().join("data.yaml");
-    std::fs::write(&example, DATA).unwrap();
-    let editor =
-        format!("sed -i -e '/^data:/,/^kind:/{{/^kind:/!d}}' -e '/^apiVersion:/r {}'", example.display());
-    let mut edit = Command::new(plane.assets().kubectl());
-    edit.args(["edit", "-n", "kube-system", "configmap/aws-auth"]).env("KUBE_EDITOR", editor);
-    in_plane(edit);
+    async fn kubectl(&self, args: &[&str]) -> String {
+        let output = self.plane().kubectl(self.plane().admin_kubeconfig(), args).await.unwrap();
+        assert!(output.success(), "{args:?}: {}", output.stderr);
+        output.stdout
+    }
 
-    let viewer = cluster.principals.role(ACCOUNT, "my-console-viewer-role", "session");
-    let admin = cluster.principals.user(ACCOUNT, "admin");
-    // From another account.
-    let user = cluster.principals.user("444455556666", "my-user");
-    until(&cluster, &user, true, Instant::now()).await;
-    for (credentials, name) in [(&viewer, "my-console-viewer-role"), (&admin, "admin"), (&user, "my-user")] {
-        let me = cluster.whoami(&cluster.fresh_token(credentials)).await.unwrap();
-        assert_eq!(me["username"], name);
+    async fn can_i(&self, credentials: &Credentials, args: &[&str]) -> bool {
+        let kubeconfig = self.plane().kubeconfig_with_token(&self.0.fresh_token(credentials)).unwrap();
+        let output = self.plane().kubectl(&kubeconfig, &[&["auth", "can-i"], args].concat()).await.unwrap();
+        output.stdout.trim() == "yes"
     }
-    for (credentials, args, allowed) in [
-        (&viewer, &["list", "pods", "-A"][..], true),
-        (&viewer, &["list", "nodes"], true),
-        (&viewer, &["delete", "pods", "-n", "default"], false),
-        (&user, &["list", "pods", "-n", "default"], true),
-        (&user, &["list", "pods", "-n", "kube-system"], false),
-        (&user, &["list", "nodes"], false),
-        (&admin, &["delete", "nodes"], true),
-    ] {
-        assert_eq!(can_i(credentials, args).await, allowed, "{args:?}");
+
+    /// `kubectl get nodes --watch` until it has shown a node; the first two words of each line.
+    fn first_of_watch(&self) -> Vec<String> {
+        let mut watch = Command::new(self.plane().assets().kubectl())
+            .args(["get", "nodes", "--watch", "--request-timeout=30s"])
+            .env("KUBECONFIG", self.plane().admin_kubeconfig())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(watch.stdout.take().unwrap()).lines().take(2);
+        let words = |line: String| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+        let shown = lines.map(|line| words(line.unwrap())).collect();
+        // As Ctrl+C does.
+        watch.kill().unwrap();
+        watch.wait().unwrap();
+        shown
     }
-    let described = kubectl(&["describe", "-n", "kube-system", "configmap/aws-auth"]).await;
-    assert!(described.contains("userarn: arn:aws:iam::444455556666:user/my-user"), "{described}");
 }
 
 /// The lines of a table, with one blank between its columns.
 fn columns(table: &str) -> Vec<String> {
     table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
-}
-
-/// `kubectl get nodes --watch` until it has shown a node; the first word of each line.
-fn first_lines_of_watch(cluster: &Cluster) -> Vec<String> {
-    let plane = &cluster.control_plane;
-    let mut watch = Command::new(plane.assets().kubectl())
-        .args(["get", "nodes", "--watch"])
-        .env("KUBECONFIG", plane.admin_kubeconfig())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(watch.stdout.take().unwrap()).lines().take(2);
-    let words = lines.map(|line| line.unwrap().split_whitespace().next().unwrap().to_owned()).collect();
-    // As Ctrl+C does.
-    watch.kill().unwrap();
-    watch.wait().unwrap();
-    words
 }

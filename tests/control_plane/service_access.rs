@@ -58,7 +58,7 @@ async fn kubectl(cluster: &Cluster, args: &[&str], input: &str) -> String {
     output.stdout
 }
 
-/// All that an edit could touch: aws-auth, and the Roles and RoleBindings of every namespace, as they are.
+/// All that an edit could touch: aws-auth, and each Role and RoleBinding of every namespace, as they are.
 async fn state(cluster: &Cluster) -> Value {
     let roles = kubectl(cluster, &["get", "roles,rolebindings", "-A", "-o", "json"], "").await;
     let aws_auth = kubectl(cluster, &["get", "-n", "kube-system", "cm/aws-auth", "-o", "json"], "").await;
