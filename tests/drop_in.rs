@@ -63,7 +63,6 @@ const CASES: &[Case] = &[
     server("kubeconfigPregenerated: no", AS_FALSE),
     server("kubeconfigPregenerated: off", AS_FALSE),
     server("kubeconfigPregenerated: yes", AS_FALSE),
-    server("address: ''", ""),
     server("address: localhost", ""),
     server("ec2DescribeInstancesBurst: 0x10", ""),
     server("scrubbedAccounts: ['', '1234']", "twelve digits"),
@@ -78,7 +77,7 @@ fn folder(certificate: &Path, case: &Case) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for state in ["state", "."] {
         fs::create_dir_all(folder.path().join(state)).unwrap();
-        for file in ["cert.pem", "key.pem"] {
+        for file in ["cert.pem", "key.pem"].into_iter().filter(|file| certificate.join(file).exists()) {
             fs::copy(certificate.join(file), folder.path().join(state).join(file)).unwrap();
         }
     }
@@ -179,6 +178,19 @@ fn what_starts_aws_iam_authenticator_starts_arngate() {
         }
     }
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), CASES.len(), failures.join("\n\n"));
+}
+
+#[test]
+fn an_empty_address_is_every_address() {
+    let made = tempfile::tempdir().unwrap();
+    for case in [args(&["--address="], ""), server("address: ''", "")] {
+        let own = folder(made.path(), &case);
+        let mut command = arngate();
+        command.args(["server", "--health-port", "0"]);
+        let said = start(command, own.path(), &case).unwrap();
+        let line = said.lines().find(|line| line.contains("listening")).unwrap();
+        assert!(line.contains("address=\"[::]:") || line.contains("address=\"0.0.0.0:"), "{line}");
+    }
 }
 
 #[test]
