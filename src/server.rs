@@ -1,15 +1,7 @@
 //! The server put together: settings in, listeners bound, files written, sources started, all of it stopped.
 
-use std::{
-    future::Future,
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
-use http::StatusCode;
 use jiff::Timestamp;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
@@ -17,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     authenticator::Authenticator,
-    config::ServerSettings,
+    config::{Address, ServerSettings},
     ec2,
     identity::Principal,
     mapping::{BackendMode, Snapshot},
@@ -26,7 +18,6 @@ use crate::{
     telemetry::{Metrics, Quotes},
     webhook::{
         admission::Admission,
-        answer,
         certificate::{Certificate, CertificateError},
         health, kubeconfig, listener,
         router::Router,
@@ -40,7 +31,7 @@ pub enum ServerError {
     #[error("cannot listen on {address}: {source}; is another authenticator running there?")]
     Listen {
         /// Where.
-        address: SocketAddr,
+        address: String,
         /// Why.
         source: io::Error,
     },
@@ -95,17 +86,19 @@ impl Server {
     /// See [`ServerError`].
     pub async fn bind(settings: ServerSettings) -> Result<Self, ServerError> {
         let metrics = Metrics::new();
-        let address = SocketAddr::new(settings.address, settings.port);
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
+        let listen = |source| ServerError::Listen {
+            address: format!("{}, port {}", settings.address, settings.port),
+            source,
+        };
+        let listener = settings.address.bind(settings.port).await.map_err(listen)?;
         // Port 0 asks for any free port; from here on it is the one that was given.
-        let port = listener.local_addr().map_err(|source| ServerError::Listen { address, source })?.port();
+        let port = listener.local_addr().map_err(listen)?.port();
         let url = settings.url(port);
 
         let certificate = Certificate::load_or_make(
             &settings.state_dir,
             &settings.hostname,
-            settings.address,
+            settings.address.of_certificate(),
             Timestamp::now(),
         )?;
         if !settings.kubeconfig_pregenerated {
@@ -196,12 +189,8 @@ impl Server {
             background.spawn(listener::serve(
                 health,
                 None,
-                |request, _client| async move {
-                    Ok(match request.uri().path() {
-                        "/healthz" => health::healthz(),
-                        _ => answer::failure(StatusCode::NOT_FOUND, "no such path; served is /healthz"),
-                    })
-                },
+                // On every path, as aws-iam-authenticator does: probes of any path may be set up.
+                |_request, _client| async { Ok(health::healthz()) },
                 async move { stop.cancelled().await },
             ));
         }
@@ -223,20 +212,15 @@ impl Server {
 /// Binds the port for plain health checks on every address, since a kubelet's probe comes to the node's. That
 /// it is taken, as it is while another authenticator still runs, must not keep this one from serving.
 async fn bind_health(port: u16) -> Option<TcpListener> {
-    let everywhere = [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
-    let mut failure = None;
-    for address in everywhere.map(|address| SocketAddr::new(address, port)) {
-        match TcpListener::bind(address).await {
-            Ok(listener) => {
-                let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
-                tracing::info!(address, "health checks");
-                return Some(listener);
-            }
-            Err(error) => failure = Some(error),
+    match Address::Everywhere.bind(port).await {
+        Ok(listener) => {
+            let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+            tracing::info!(address, "health checks");
+            Some(listener)
+        }
+        Err(error) => {
+            tracing::error!(port, %error, "cannot listen for health checks; serving without");
+            None
         }
     }
-    if let Some(error) = failure {
-        tracing::error!(port, %error, "cannot listen for health checks; serving without");
-    }
-    None
 }

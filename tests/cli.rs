@@ -160,9 +160,16 @@ fn config_show_prints_each_value_and_whence() {
     };
     let lines = show(&["--partition", "aws-cn"]);
     let of = |key: &str| lines.lines().find(|line| line.split(' ').next() == Some(key)).unwrap().to_owned();
-    assert!(of("clusterID").ends_with("# file") && of("server.port").contains(" 1 "), "{lines}");
-    assert!(of("server.partition").ends_with("# flag or environment"), "{lines}");
+    assert!(of("clusterID").ends_with("config.yaml:1") && of("server.port").contains(" 1 "), "{lines}");
+    assert!(of("server.partition").ends_with("# flag --partition"), "{lines}");
     assert!(of("server.stateDir").ends_with("# default"), "{lines}");
+    assert!(
+        of("server.stsExtraHosts").contains(" - ") && of("--log-verbosity").contains(" info "),
+        "{lines}"
+    );
     let json: Value = serde_json::from_str(&show(&["-o", "json"])).unwrap();
-    assert_eq!(json[0], serde_json::json!({"key": "clusterID", "value": "c", "source": "file"}));
+    let source = serde_json::json!({"kind": "file", "path": file, "line": 1});
+    assert_eq!(json[0], serde_json::json!({"key": "clusterID", "value": "c", "source": source}));
+    let json: Value = serde_json::from_str(&show(&["-o", "json", "-i", "d", "-l", "json"])).unwrap();
+    assert_eq!(json[0]["source"], serde_json::json!({"kind": "flag", "name": "--cluster-id"}));
 }

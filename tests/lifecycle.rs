@@ -37,7 +37,10 @@ async fn health_is_served_beside_the_webhook_and_on_a_port_of_its_own() {
     let plain = reqwest::Client::builder().no_proxy().build().unwrap();
     let health = plain.get(&server.health).send().await.unwrap();
     assert_eq!((health.status().as_u16(), health.text().await.unwrap().as_str()), (200, "ok"));
-    assert_eq!(plain.get(server.health.replace("healthz", "metrics")).send().await.unwrap().status(), 404);
+    for path in ["", "livez", "metrics"] {
+        let health = plain.get(server.health.replace("healthz", path)).send().await.unwrap();
+        assert_eq!((health.status().as_u16(), health.text().await.unwrap().as_str()), (200, "ok"), "/{path}");
+    }
     let ready =
         "[+]MountedFile ok: 0 mappings, 0 entries invalid, 0 mappings kept, 0 errors, 0 warnings\nok\n";
     for (path, text) in [("/healthz", "ok"), ("/readyz", ready)] {

@@ -49,6 +49,8 @@ async fn a_token_is_an_exec_credential_of_the_version_asked_for() {
             "v1beta1",
         ),
         (Some(r#"{"apiVersion":"client.authentication.k8s.io/v1alpha1"}"#), "v1alpha1"),
+        (Some("{not JSON"), "v1beta1"),
+        (Some(r#"{"apiVersion":"client.authentication.k8s.io/v9"}"#), "v1beta1"),
     ] {
         let mut command = with_keys(&role);
         command.args(["token", "-i", CLUSTER_ID, "--region", "eu-central-1"]);
@@ -138,6 +140,8 @@ async fn a_token_is_signed_as_the_role_that_is_asked_for() {
         (&["-r", ROLE, "--forward-session-name"][..], "assumed-role/Deployer/arngate-", "no session name"),
         (&["-s", "x", "-e", "y"], "user/bob", "mean nothing without a role"),
         (&["-r", "", "-s", ""], "user/bob", ""),
+        (&["--forward-session-name=F", "-s", "x"], "user/bob", "mean nothing without a role"),
+        (&["--cache=false", "--token-only=True", "--token-only", "true"], "user/bob", "belong to no flag"),
     ] {
         let output = token(&user, args, &[("DEFAULT_ROLE", "")]).await;
         assert!(output.status.success() && text(&output).1.contains(told), "{args:?}: {}", text(&output).1);
@@ -145,7 +149,7 @@ async fn a_token_is_signed_as_the_role_that_is_asked_for() {
         assert!(text(&verified).0.contains(want), "{args:?}: {}", text(&verified).0);
     }
     let output = token(&user, &["-r", ROLE, "-s", "x", "--forward-session-name"], &[]).await;
-    assert_eq!(output.status.code(), Some(2), "two names for one session");
+    assert_eq!(output.status.code(), Some(1), "two names for one session");
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
 use super::Global;
-use crate::config::{File, ServerFlags, show};
+use crate::config::{CommandLine, File, ServerFlags, show};
 
 /// What `arngate server` would run by.
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,16 @@ pub(super) fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
     let Command::Show(args) = args.command;
     let context = "the configuration cannot be used";
     let file = global.config.as_deref().map(File::read).transpose().context(context)?.unwrap_or_default();
-    let shown = show(file, global.cluster_id.as_deref(), &args.flags).context(context)?;
+    let verbosity = global.log_verbosity.to_possible_value();
+    let is_given = |id: &str| global.given.contains(id);
+    let line = CommandLine {
+        cluster_id: global.cluster_id.as_deref(),
+        log_format: (&global.log_format, is_given("log_format")),
+        log_verbosity: (verbosity.as_ref().map_or("", |value| value.get_name()), is_given("log_verbosity")),
+        feature_gates: (global.gates(), is_given("feature_gates")),
+        from_environment: &global.from_environment,
+    };
+    let shown = show(file, &line, &args.flags).context(context)?;
     match args.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&shown)?),
         Output::Text => {

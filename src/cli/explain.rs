@@ -9,7 +9,7 @@ use super::{
     aws_auth::{self, ClusterArgs},
 };
 use crate::{
-    config::File,
+    config::{BackendName, File},
     identity::{Identity, Principal, PrincipalKind},
     mapping::{BackendMode, Explanation, Snapshot, explain},
 };
@@ -48,7 +48,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> anyhow::Result<ExitCode
     if let Some(file) = &file {
         backends.push((BackendMode::AdminPrincipals, Snapshot::administrators(&file.admin_principals)));
         if !file.backend_mode.is_empty() {
-            modes.clone_from(&file.backend_mode);
+            modes = file.backend_mode.iter().map(BackendName::mode).collect();
         } else if args.aws_auth.is_none() {
             modes = vec![BackendMode::MountedFile];
         }

@@ -1,13 +1,13 @@
 //! `arngate init`
 
-use std::{net::IpAddr, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use jiff::Timestamp;
 
-use super::Global;
+use super::{Global, stray::Stray};
 use crate::{
-    config::{FeatureGates, ServerFlags, ServerSettings},
+    config::{Address, ServerFlags, ServerSettings},
     webhook::{certificate::Certificate, kubeconfig},
 };
 
@@ -24,21 +24,24 @@ pub(super) struct Args {
     /// Name that kube-apiserver will reach the server by [default: localhost]
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
-    /// IP address that the server will listen on [default: 127.0.0.1]
-    #[arg(long, value_name = "IP")]
-    address: Option<IpAddr>,
+    /// Address that the server will listen on [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<Address>,
+    #[command(flatten)]
+    stray: Stray,
 }
 
-pub(super) fn run(global: &Global, gates: FeatureGates, args: Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
+    args.stray.tell();
     let flags = ServerFlags { hostname: args.hostname, address: args.address, ..ServerFlags::default() };
     let settings = ServerSettings::load(global.config.as_deref(), global.cluster_id.as_deref(), &flags)
         .context("the configuration cannot be used")?;
-    let here = !gates.configured_init_directories;
+    let here = !global.gates().configured_init_directories;
     let state_dir = if here { PathBuf::from(".") } else { settings.state_dir.clone() };
     let kubeconfig = if here { PathBuf::from(KUBECONFIG) } else { settings.generate_kubeconfig.clone() };
 
-    let certificate =
-        Certificate::load_or_make(&state_dir, &settings.hostname, settings.address, Timestamp::now())?;
+    let address = settings.address.of_certificate();
+    let certificate = Certificate::load_or_make(&state_dir, &settings.hostname, address, Timestamp::now())?;
     kubeconfig::write(&kubeconfig, &settings.url(settings.port), &certificate.pem)
         .with_context(|| format!("cannot write {}", kubeconfig.display()))?;
 

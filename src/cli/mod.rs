@@ -17,19 +17,20 @@ mod mapping_file;
 mod mfa;
 mod server;
 mod service_access;
+mod stray;
 mod sts_options;
 mod token;
 mod undo;
 mod verify;
 mod version;
 
-use std::process::ExitCode;
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, bail};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, parser::ValueSource};
 
 use crate::{
-    config::{self as configuration, FeatureGates},
+    config::{self as configuration, FeatureGates, GateList},
     telemetry::{self, LogFormat, Verbosity},
     token::ClusterId,
 };
@@ -40,6 +41,8 @@ use crate::{
 #[command(
     name = "arngate",
     version,
+    // A flag that is given twice is last given.
+    args_override_self = true,
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage; verify: 3 token refused, 4 no verdict from STS;\n\
                   lint: 3 errors found; explain: 3 not mapped; diff: 3 differences.\n\n\
                   Examples:\n  \
@@ -58,8 +61,8 @@ struct Cli {
 #[derive(Debug, clap::Args)]
 struct Global {
     /// Configuration file (YAML); keys are matched without case
-    #[arg(short, long, value_name = "FILE", global = true)]
-    config: Option<std::path::PathBuf>,
+    #[arg(short, long, value_name = "FILE", value_parser = path, global = true)]
+    config: Option<PathBuf>,
     /// Cluster ID: what tokens must be signed for (a name of this cluster's own)
     #[arg(
         short = 'i',
@@ -69,9 +72,9 @@ struct Global {
         global = true
     )]
     cluster_id: Option<String>,
-    /// How log lines on stderr look
-    #[arg(short, long, value_enum, default_value = "text", global = true)]
-    log_format: LogFormat,
+    /// How log lines on stderr look: text or json; anything else is taken as text
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", global = true)]
+    log_format: String,
     /// How much is logged: fatal, error, warning, info, debug or trace
     #[arg(
         short = 'v',
@@ -83,13 +86,24 @@ struct Global {
         global = true
     )]
     log_verbosity: Verbosity,
-    /// Feature gates: ConfiguredInitDirectories, SSORoleMatch (on unless it says false), and IAMIdentityMappingCRD, which
-    /// needs no gate here
-    #[arg(long, value_name = "NAME=BOOL,…", default_value = "", hide_default_value = true, global = true)]
-    feature_gates: FeatureGates,
+    /// Feature gates: ConfiguredInitDirectories, SSORoleMatch (on unless it says false), IAMIdentityMappingCRD, which
+    /// needs no gate here, and AllAlpha, which is all of them. It may be given more than once
+    #[arg(long, value_name = "NAME=BOOL,…", global = true)]
+    feature_gates: Vec<GateList>,
+    /// The arguments that come from the command line or the environment.
+    #[arg(skip)]
+    given: BTreeSet<String>,
+    /// Those of them that come from the environment.
+    #[arg(skip)]
+    from_environment: BTreeSet<String>,
 }
 
 impl Global {
+    /// What all feature gates come to.
+    fn gates(&self) -> FeatureGates {
+        FeatureGates::of(&self.feature_gates)
+    }
+
     /// The cluster ID of the flag or the environment, else of the configuration file.
     fn cluster_id(&self) -> anyhow::Result<ClusterId> {
         let of_file = || {
@@ -144,10 +158,18 @@ enum Command {
 /// Runs the program on the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    let Cli { mut global, command } = Cli::parse();
-    // An empty variable says nothing, as today.
+    let matches = Cli::command().get_matches();
+    let Cli { mut global, command } = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    global.from_environment = coming_from(&matches, &[ValueSource::EnvVariable]);
+    global.given = coming_from(&matches, &[ValueSource::EnvVariable, ValueSource::CommandLine]);
+    // An empty flag or variable says nothing, as today.
     global.cluster_id = global.cluster_id.filter(|id| !id.is_empty());
-    telemetry::init(global.log_format, global.log_verbosity);
+    global.config = global.config.filter(|path| !path.as_os_str().is_empty());
+    let format = LogFormat::from_str(&global.log_format, false);
+    telemetry::init(format.clone().unwrap_or(LogFormat::Text), global.log_verbosity);
+    if format.is_err() {
+        tracing::warn!("-l {:?} is no log format: want text or json, and text is taken", global.log_format);
+    }
     // The process-wide provider, for the libraries that ask for one; an error says that one is set already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -169,13 +191,34 @@ pub fn main() -> ExitCode {
             Command::Diff(args) => diff::run(&args).await,
             Command::Config(args) => config::run(&global, args),
             Command::Crd(args) => crd::run(&args),
-            Command::Init(args) => init::run(&global, global.feature_gates, args),
+            Command::Init(args) => init::run(&global, args),
             Command::Version(args) => Ok(version::run(&args)),
         }
     });
     // What still waits for a name server or a file must not hold the exit up.
     runtime.shutdown_background();
     result.unwrap_or_else(|error| failed(&error))
+}
+
+/// The arguments of the command, and of the command below it, that come from one of `sources`.
+fn coming_from(matches: &ArgMatches, sources: &[ValueSource]) -> BTreeSet<String> {
+    let comes_from_there = |id: &&clap::Id| {
+        // Groups have no source, and are no arguments.
+        matches.try_contains_id(id.as_str()).is_ok()
+            && matches.value_source(id.as_str()).is_some_and(|source| sources.contains(&source))
+    };
+    let mut found: BTreeSet<String> =
+        matches.ids().filter(comes_from_there).map(ToString::to_string).collect();
+    if let Some((_, below)) = matches.subcommand() {
+        found.extend(coming_from(below, sources));
+    }
+    found
+}
+
+/// A path that may be empty.
+#[expect(clippy::unnecessary_wraps, reason = "clap's parsers may fail")]
+fn path(text: &str) -> Result<PathBuf, std::convert::Infallible> {
+    Ok(PathBuf::from(text))
 }
 
 /// A level by its name, without regard to case; an empty variable says nothing.

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Global;
+use super::{Global, stray::Stray};
 use crate::{
     config::{ServerFlags, ServerSettings},
     server::Server,
 };
 
 /// Serve kube-apiserver's token webhook on https://ADDRESS:PORT/authenticate, with /metrics, /healthz and
-/// /readyz beside it, and plain /healthz on the health port.
+/// /readyz beside it, and a plain "ok" on every path of the health port.
 ///
 /// Flags win over environment variables, those over the configuration file. TERM and INT finish the reviews
 /// under way and end it with exit code 0.
@@ -20,15 +20,18 @@ use crate::{
 pub(super) struct Args {
     #[command(flatten)]
     flags: ServerFlags,
+    #[command(flatten)]
+    stray: Stray,
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
     // Set before anything else, so that a signal during the start is not lost.
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    args.stray.tell();
     let mut settings =
         ServerSettings::load(global.config.as_deref(), global.cluster_id.as_deref(), &args.flags)
             .context("the configuration cannot be used")?;
-    settings.permission_sets = global.feature_gates.sso_role_match;
+    settings.permission_sets = global.gates().sso_role_match;
     let server = Server::bind(settings).await.context("cannot start")?;
     server
         .run(async move {

@@ -2,14 +2,15 @@
 
 use std::{path::PathBuf, process::ExitCode, time::SystemTime};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Global, mfa};
+use super::{Global, mfa, stray::Stray};
 use crate::{
+    config::truth,
     credentials::{
         self, DEFAULT_REGION, RoleSession, assume_role,
         cache::{Cache, CacheError, CacheKey},
@@ -46,18 +47,41 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "ID")]
     external_id: Option<String>,
     /// Name of the role session, as mappings' templates and audit logs will show it
-    #[arg(short, long, value_name = "NAME", conflicts_with = "forward_session_name")]
+    #[arg(short, long, value_name = "NAME")]
     session_name: Option<String>,
     /// Give the role session the name of the session that the credentials already are
-    #[arg(long)]
-    forward_session_name: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = truth
+    )]
+    forward_session_name: Option<bool>,
     /// Print the token alone
-    #[arg(long)]
-    token_only: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = truth
+    )]
+    token_only: Option<bool>,
     /// Keep credentials that expire in a file until they do, so that an MFA code is asked for once an hour, say:
     /// ~/.kube/cache/aws-iam-authenticator/credentials.yaml, or what `AWS_IAM_AUTHENTICATOR_CACHE_FILE` names
-    #[arg(long)]
-    cache: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = truth
+    )]
+    cache: Option<bool>,
+    #[command(flatten)]
+    stray: Stray,
 }
 
 /// The versions, which differ in nothing that is used here.
@@ -96,16 +120,12 @@ struct Status<'a> {
 
 pub(super) async fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
     let cluster_id = global.cluster_id()?;
-    let api_version = match std::env::var(EXEC_INFO) {
-        Ok(info) if !info.is_empty() => {
-            serde_json::from_str::<ExecInfo>(&info)
-                .with_context(|| {
-                    format!("{EXEC_INFO} names no version of client.authentication.k8s.io that is served here (v1, v1beta1, v1alpha1)")
-                })?
-                .api_version
-        }
-        _ => ApiVersion::default(),
-    };
+    args.stray.tell();
+    let forward_session_name = args.forward_session_name.unwrap_or(false);
+    if forward_session_name && args.session_name.as_ref().is_some_and(|name| !name.is_empty()) {
+        bail!("--forward-session-name and --session-name each name the session: give one of them");
+    }
+    let api_version = api_version();
     // An empty variable or flag says nothing, as today.
     let role = args.role.as_deref().filter(|role| !role.is_empty());
     let aws = credentials::load(args.region.as_deref()).await;
@@ -113,24 +133,40 @@ pub(super) async fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode>
     let endpoint =
         Endpoint::of_client(region, aws.use_fips() == Some(true), aws.use_dual_stack() == Some(true))
             .context("cannot tell STS's endpoint for the region")?;
-    let mut credentials = if args.cache && !credentials::in_environment().await {
+    let mut credentials = if args.cache.unwrap_or(false) && !credentials::in_environment().await {
         cached(&aws, cluster_id.as_str(), role.unwrap_or_default()).await?
     } else {
         credentials::resolve(&aws, mfa::ask).await?
     };
     if let Some(role) = role {
         credentials = assume(role, &args, &aws, &credentials).await?;
-    } else if args.external_id.is_some() || args.session_name.is_some() || args.forward_session_name {
+    } else if args.external_id.is_some() || args.session_name.is_some() || forward_session_name {
         tracing::warn!("external ID and session name mean nothing without a role (-r ARN)");
     }
     let now = Timestamp::now();
     let token = token::presign(&credentials, &cluster_id, &endpoint, now).context("cannot sign")?;
-    if args.token_only {
+    if args.token_only.unwrap_or(false) {
         println!("{}", token.expose());
     } else {
         println!("{}", exec_credential(api_version, &token, now)?);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The version that client-go asks for; the default where what it says cannot be understood.
+fn api_version() -> ApiVersion {
+    let Some(info) = variable(EXEC_INFO) else { return ApiVersion::default() };
+    serde_json::from_str::<ExecInfo>(&info).map_or_else(
+        |_| {
+            let version = "client.authentication.k8s.io/v1beta1";
+            tracing::warn!(
+                "{EXEC_INFO} names no version of client.authentication.k8s.io that is served here (v1, v1beta1, \
+                 v1alpha1): the answer is of {version}"
+            );
+            ApiVersion::default()
+        },
+        |info| info.api_version,
+    )
 }
 
 /// The cache's credentials, else new ones, which go there. A cache that cannot be used is told, and done without.
@@ -184,7 +220,7 @@ async fn assume(
 ) -> anyhow::Result<Credentials> {
     let given = |text: &String| !text.is_empty();
     let mut name = args.session_name.clone().filter(given);
-    if args.forward_session_name {
+    if args.forward_session_name.unwrap_or(false) {
         name = session_name(aws, credentials).await?;
         if name.is_none() {
             tracing::warn!("the credentials are no role session: there is no session name to forward");

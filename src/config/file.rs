@@ -1,12 +1,16 @@
 //! The configuration file as written. Keys are matched without case, as they are today.
 
 use std::{
+    collections::BTreeMap,
     fmt::Display,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
-use super::{LimitKeys, MaxAge};
+use super::{
+    Address, BackendName, LimitKeys, MaxAge,
+    scalar::{Whole, truth},
+};
 use crate::{
     ec2::{RoleArn, SourceArn},
     identity::{AccountId, Principal},
@@ -62,6 +66,8 @@ pub enum ConfigError {
 pub struct File {
     /// Where it was read from; empty where there is none.
     pub path: PathBuf,
+    /// The line of each key that says something, by its name with the section before it.
+    pub lines: BTreeMap<String, usize>,
     /// `clusterID`
     pub cluster_id: Option<String>,
     /// `server.partition`
@@ -72,8 +78,8 @@ pub struct File {
     pub port: Option<u16>,
     /// `server.healthPort`
     pub health_port: Option<u16>,
-    /// `server.address`
-    pub address: Option<std::net::IpAddr>,
+    /// `server.address`; an empty text says every address
+    pub address: Option<Address>,
     /// `server.hostname`
     pub hostname: Option<String>,
     /// `server.stateDir`
@@ -87,7 +93,7 @@ pub struct File {
     /// `server.master`
     pub master: Option<String>,
     /// `server.backendMode`
-    pub backend_mode: Vec<BackendMode>,
+    pub backend_mode: Vec<BackendName>,
     /// `server.dynamicfilepath`
     pub dynamic_file_path: Option<PathBuf>,
     /// `server.dynamicfileUserIDStrict`
@@ -166,15 +172,16 @@ impl File {
             file.read_server(Section::new(path, "server.", server)?)?;
         }
         top.warn_of_the_rest();
+        file.lines.extend(top.lines);
         Ok(file)
     }
 
     fn read_server(&mut self, mut server: Section<'_>) -> Result<(), ConfigError> {
         self.partition = server.parsed("partition")?;
         self.region = server.text("region")?;
-        self.port = server.parsed("port")?;
-        self.health_port = server.parsed("healthPort")?;
-        self.address = server.parsed("address")?;
+        self.port = server.whole("port")?;
+        self.health_port = server.whole("healthPort")?;
+        self.address = server.address("address")?;
         self.hostname = server.text("hostname")?;
         self.state_dir = server.text("stateDir")?.map(PathBuf::from);
         self.generate_kubeconfig = server.text("generateKubeconfig")?.map(PathBuf::from);
@@ -191,8 +198,8 @@ impl File {
         self.sts_extra_hosts = server.extra_hosts("stsExtraHosts")?;
         self.ec2_role = server.parsed("ec2DescribeInstancesRoleARN")?;
         self.source_arn = server.parsed("sourceARN")?;
-        self.ec2_qps = server.parsed("ec2DescribeInstancesQps")?;
-        self.ec2_burst = server.parsed("ec2DescribeInstancesBurst")?;
+        self.ec2_qps = server.whole("ec2DescribeInstancesQps")?;
+        self.ec2_burst = server.whole("ec2DescribeInstancesBurst")?;
         self.ec2_connect_to = server.parsed("ec2ConnectTo")?;
         self.limits = LimitKeys {
             cache_ttl: server.parsed("stsCacheTTL")?,
@@ -203,7 +210,7 @@ impl File {
             access_key_burst: server.parsed("stsAccessKeyBurst")?,
             concurrency: server.parsed("stsConcurrency")?,
         };
-        self.scrubbed_accounts = server.parsed_list("scrubbedAccounts")?;
+        self.scrubbed_accounts = server.accounts("scrubbedAccounts")?;
         self.reserved_prefixes = server.reserved_prefixes("reservedPrefixConfig")?;
         self.admin_principals = server.parsed_list("adminPrincipals")?;
         self.snapshot_max_age = server.parsed("snapshotMaxAge")?;
@@ -211,6 +218,7 @@ impl File {
         self.map_users = server.take("mapUsers");
         self.map_accounts = server.take("mapAccounts");
         server.warn_of_the_rest();
+        self.lines = server.lines;
         Ok(())
     }
 }
@@ -222,11 +230,14 @@ struct Section<'a> {
     fields: Vec<(String, Node)>,
     /// The keys that were asked for: what a key that is left over may be meant for.
     known: Vec<&'static str>,
+    /// Where those that say something stand.
+    lines: BTreeMap<String, usize>,
 }
 
 impl<'a> Section<'a> {
     fn new(path: &'a Path, prefix: &'static str, node: Node) -> Result<Self, ConfigError> {
-        let mut section = Self { path, prefix, fields: Vec::new(), known: Vec::new() };
+        let mut section =
+            Self { path, prefix, fields: Vec::new(), known: Vec::new(), lines: BTreeMap::new() };
         let position = node.span;
         match node.value {
             Value::Null => {}
@@ -269,7 +280,11 @@ impl<'a> Section<'a> {
         self.known.push(key);
         let index = self.fields.iter().position(|(name, _)| name.eq_ignore_ascii_case(key))?;
         let node = self.fields.swap_remove(index).1;
-        (!matches!(node.value, Value::Null)).then_some(node)
+        if matches!(node.value, Value::Null) {
+            return None;
+        }
+        self.lines.insert(format!("{}{key}", self.prefix), node.span.line);
+        Some(node)
     }
 
     /// A text; an empty one says nothing, as today.
@@ -298,15 +313,42 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A truth value in the forms that today's program takes.
+    fn whole<T>(&mut self, key: &'static str) -> Result<Option<T>, ConfigError>
+    where
+        Whole<T>: FromStr<Err: Display>,
+    {
+        Ok(self.parsed(key)?.map(|Whole(number)| number))
+    }
+
+    fn address(&mut self, key: &'static str) -> Result<Option<Address>, ConfigError> {
+        let Some(node) = self.take(key) else { return Ok(None) };
+        let Some(text) = node.as_str() else { return Err(self.error(key, node.span, "want a single value")) };
+        Ok(text.parse().ok())
+    }
+
+    /// A truth value; any other text is taken as false, as aws-iam-authenticator does, and told.
     fn boolean(&mut self, key: &'static str) -> Result<Option<bool>, ConfigError> {
         let Some(node) = self.take(key) else { return Ok(None) };
-        match node.as_str().map(str::to_ascii_lowercase).as_deref() {
-            Some("") => Ok(None),
-            Some("true" | "t" | "1") => Ok(Some(true)),
-            Some("false" | "f" | "0") => Ok(Some(false)),
-            _ => Err(self.error(key, node.span, "want true or false")),
+        let Some(text) = node.as_str() else { return Err(self.error(key, node.span, "want true or false")) };
+        if text.is_empty() {
+            return Ok(None);
         }
+        Ok(Some(truth(text).unwrap_or_else(|error| {
+            self.warn(key, node.span, format!("{error}; taken as false"));
+            false
+        })))
+    }
+
+    /// Account IDs; what is none is skipped, as it would match nobody, and told.
+    fn accounts(&mut self, key: &'static str) -> Result<Vec<AccountId>, ConfigError> {
+        let texts: Vec<String> = self.parsed_list(key)?;
+        let position = Position { line: self.line(key), column: 1 };
+        let account = |text: &String| {
+            text.parse()
+                .map_err(|error| self.warn(key, position, format!("{error}; an entry is skipped")))
+                .ok()
+        };
+        Ok(texts.iter().filter_map(account).collect())
     }
 
     /// A list, or one text with commas or blanks, which is the same list as the flag takes.
@@ -356,22 +398,69 @@ impl<'a> Section<'a> {
             .collect()
     }
 
+    /// Entries of backends, the last one of each. What is for no backend is skipped, and told.
     fn reserved_prefixes(
         &mut self,
         key: &'static str,
     ) -> Result<Vec<(BackendMode, Vec<String>)>, ConfigError> {
         let Some(node) = self.take(key) else { return Ok(Vec::new()) };
         let form = "want a list of entries with backendMode and usernamePrefixReserveList";
-        let Value::Sequence(items) = node.value else { return Err(self.error(key, node.span, form)) };
-        items
-            .into_iter()
-            .map(|item| {
-                let position = item.span;
-                let mut fields = Section::new(self.path, "server.reservedPrefixConfig.", item)?;
-                let mode = fields.parsed("backendMode")?.ok_or_else(|| self.error(key, position, form))?;
-                Ok((mode, fields.parsed_list("usernamePrefixReserveList")?))
-            })
-            .collect()
+        let items = match node.value {
+            Value::Sequence(items) => items,
+            Value::Mapping(_) => vec![node],
+            _ => return Err(self.error(key, node.span, form)),
+        };
+        let mut reserved: Vec<(BackendMode, Vec<String>)> = Vec::new();
+        for item in items {
+            let position = item.span;
+            let mut fields = Section::new(self.path, "server.reservedPrefixConfig.", item)?;
+            let (name, prefixes) =
+                (fields.text("backendMode")?, fields.prefixes("usernamePrefixReserveList")?);
+            fields.warn_of_the_rest();
+            let Some(name) = name else {
+                self.warn(key, position, "an entry without backendMode reserves nothing");
+                continue;
+            };
+            match name.parse::<BackendName>() {
+                Ok(backend) if backend.older().is_none() => {
+                    if reserved.iter().any(|(mode, _)| *mode == backend.mode()) {
+                        self.warn(key, position, format!("a second entry for {name}: this one counts"));
+                        reserved.retain(|(mode, _)| *mode != backend.mode());
+                    }
+                    reserved.push((backend.mode(), prefixes));
+                }
+                // aws-iam-authenticator looks for the newer name alone.
+                Ok(backend) => self.warn(
+                    key,
+                    position,
+                    format!("{name} reserves nothing here: write {}", backend.mode()),
+                ),
+                Err(error) => self.warn(key, position, format!("{name:?} reserves nothing: {error}")),
+            }
+        }
+        Ok(reserved)
+    }
+
+    /// A list, or one text with commas.
+    fn prefixes(&mut self, key: &'static str) -> Result<Vec<String>, ConfigError> {
+        let Some(node) = self.take(key) else { return Ok(Vec::new()) };
+        let form = "want a list of texts";
+        match (&node.value, node.as_str()) {
+            (Value::Sequence(items), _) => items
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| self.error(key, item.span, form)))
+                .collect(),
+            (_, Some(text)) => Ok(text.split(',').map(str::to_owned).collect()),
+            _ => Err(self.error(key, node.span, form)),
+        }
+    }
+
+    fn line(&self, key: &str) -> usize {
+        self.lines.get(&format!("{}{key}", self.prefix)).copied().unwrap_or_default()
+    }
+
+    fn warn(&self, key: &str, position: Position, message: impl Display) {
+        tracing::warn!(file = %self.path.display(), line = position.line, "{}{key}: {message}", self.prefix);
     }
 
     /// What each key that nobody asked for may be meant for.
@@ -414,7 +503,8 @@ mod tests {
             parse("CLUSTERID: c\nServer:\n  PORT: 1\n  backendmode: [EKSConfigMap, MountedFile]\n").unwrap();
         assert_eq!(file.cluster_id.as_deref(), Some("c"));
         assert_eq!(file.port, Some(1));
-        assert_eq!(file.backend_mode, [BackendMode::EksConfigMap, BackendMode::MountedFile]);
+        assert_eq!(file.backend_mode, [BackendMode::EksConfigMap.into(), BackendMode::MountedFile.into()]);
+        assert_eq!((file.lines["server.port"], file.lines["server.backendMode"]), (3, 4));
     }
 
     #[test]
@@ -434,7 +524,10 @@ mod tests {
     fn a_list_may_be_one_text_with_commas() {
         for text in ["EKSConfigMap,MountedFile", "EKSConfigMap MountedFile", "EKSConfigMap, MountedFile"] {
             let file = parse(&format!("server:\n  backendMode: {text}\n")).unwrap();
-            assert_eq!(file.backend_mode, [BackendMode::EksConfigMap, BackendMode::MountedFile]);
+            assert_eq!(
+                file.backend_mode,
+                [BackendMode::EksConfigMap.into(), BackendMode::MountedFile.into()]
+            );
         }
     }
 
@@ -448,9 +541,49 @@ mod tests {
 
     #[test]
     fn truth_values_are_those_of_today() {
-        for (text, value) in [("True", Some(true)), ("f", Some(false)), ("1", Some(true)), ("''", None)] {
+        for (text, value) in [
+            ("True", Some(true)),
+            ("f", Some(false)),
+            ("1", Some(true)),
+            ("yes", Some(false)),
+            ("off", Some(false)),
+            ("''", None),
+        ] {
             let file = parse(&format!("server: {{kubeconfigPregenerated: {text}}}")).unwrap();
             assert_eq!(file.kubeconfig_pregenerated, value, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_addresses_are_those_of_today() {
+        let file = parse("server: {port: 0x5372, address: ''}").unwrap();
+        assert_eq!((file.port, file.address), (Some(0x5372), Some(Address::Everywhere)));
+        let file = parse("server: {address: localhost}").unwrap();
+        assert_eq!(file.address, Some(Address::Name("localhost".to_owned())));
+    }
+
+    #[test]
+    fn an_account_that_is_none_is_skipped() {
+        let file = parse("server: {scrubbedAccounts: ['', '1234', '111122223333']}").unwrap();
+        assert_eq!(file.scrubbed_accounts, ["111122223333".parse().unwrap()]);
+    }
+
+    #[test]
+    fn prefixes_are_reserved_under_a_backends_newer_name_alone_and_the_last_entry_counts() {
+        for (text, wanted) in [
+            ("[{backendMode: Foo, usernamePrefixReserveList: [a]}]", &[][..]),
+            ("[{backendMode: File, usernamePrefixReserveList: [a]}]", &[]),
+            ("[{usernamePrefixReserveList: [a]}]", &[]),
+            (
+                "[{backendMode: CRD, usernamePrefixReserveList: [a]}, {backendMode: CRD, \
+                 usernamePrefixReserveList: [b]}]",
+                &["b"],
+            ),
+            ("{backendMode: CRD, usernamePrefixReserveList: 'a b,c'}", &["a b", "c"]),
+        ] {
+            let file = parse(&format!("server: {{reservedPrefixConfig: {text}}}")).unwrap();
+            let prefixes: Vec<_> = file.reserved_prefixes.iter().flat_map(|(_, prefixes)| prefixes).collect();
+            assert_eq!(prefixes, wanted, "{text}");
         }
     }
 
@@ -474,17 +607,12 @@ mod tests {
             ("server:\n  port: 1\n  Port: 2\n", "config.yaml:3:3: server.Port: given twice"),
             ("server:\n  partition: awz\n", "config.yaml:2:14: server.partition: \"awz\": unknown partition"),
             ("server: [1]\n", "config.yaml:1:9: server.: want keys"),
-            ("server:\n  address: localhost\n", "config.yaml:2:12: server.address: \"localhost\""),
             (
                 "server:\n  ec2DescribeInstancesRoleARN: x\n",
                 "config.yaml:2:32: server.ec2DescribeInstancesRoleARN: \"x\": no IAM role's ARN",
             ),
             ("server:\n  sourceARN: arn:aws:s3:::x\n", "no ARN with an account"),
             ("server:\n  ec2DescribeInstancesQps: -1\n", "config.yaml:2:28: server.ec2DescribeInstancesQps"),
-            (
-                "server:\n  scrubbedAccounts: ['1']\n",
-                "config.yaml:2:22: server.scrubbedAccounts: \"1\": an account ID is twelve digits",
-            ),
             ("clusterID: [\n", "config.yaml: "),
         ] {
             let error = parse(text).unwrap_err().to_string();

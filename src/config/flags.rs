@@ -1,9 +1,8 @@
-use std::{net::IpAddr, path::PathBuf};
+use std::path::PathBuf;
 
-use super::{LimitFlags, MaxAge};
+use super::{Address, BackendName, LimitFlags, MaxAge, Whole, truth};
 use crate::{
     identity::{Partition, Principal},
-    mapping::BackendMode,
     sts::ConnectTo,
 };
 
@@ -19,37 +18,39 @@ pub struct ServerFlags {
     pub region: Option<String>,
     /// Where to write the webhook kubeconfig for kube-apiserver
     /// [default: /etc/kubernetes/aws-iam-authenticator/kubeconfig.yaml]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path)]
     pub generate_kubeconfig: Option<PathBuf>,
     /// The webhook kubeconfig is made by hand: write none [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = truth)]
     pub kubeconfig_pregenerated: Option<bool>,
-    /// Where cert.pem and key.pem are kept [default: /var/aws-iam-authenticator]
-    #[arg(long, value_name = "DIR")]
+    /// Where cert.pem and key.pem are kept [default: /var/aws-iam-authenticator]; an empty one is the working
+    /// directory
+    #[arg(long, value_name = "DIR", value_parser = path)]
     pub state_dir: Option<PathBuf>,
     /// Kubeconfig by which to watch aws-auth; in a pod, its service account serves
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path)]
     pub kubeconfig: Option<PathBuf>,
-    /// URL of the API server, instead of the kubeconfig's
+    /// URL of the API server, instead of the kubeconfig's; without one, and outside a pod, it is asked without
+    /// credentials
     #[arg(long, value_name = "URL")]
     pub master: Option<String>,
     /// Name in the certificate and in the webhook kubeconfig's URL [default: localhost]
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
-    /// IP address to listen on [default: 127.0.0.1]
-    #[arg(long, value_name = "IP")]
-    pub address: Option<IpAddr>,
+    /// Address or host name to listen on; an empty one is every address [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<Address>,
     /// Port to listen on; 0 takes any free one [default: 21362]
     #[arg(long, value_name = "PORT")]
-    pub port: Option<u16>,
+    pub port: Option<Whole<u16>>,
     /// Port for plain /healthz on every address; 0 takes any free one [default: 21363]
     #[arg(long, value_name = "PORT")]
-    pub health_port: Option<u16>,
+    pub health_port: Option<Whole<u16>>,
     /// Backends to look mappings up in, in this order; the first that matches wins: MountedFile (the
-    /// configuration file's mappings), EKSConfigMap (configmap/aws-auth in kube-system),
-    /// DynamicFile (the file that server.dynamicfilepath names) [default: MountedFile]
+    /// configuration file's mappings), EKSConfigMap (configmap/aws-auth in kube-system), CRD
+    /// (the cluster's IAMIdentityMapping objects), DynamicFile (the file that server.dynamicfilepath names) [default: MountedFile]
     #[arg(long, value_name = "MODE,…", value_delimiter = ',')]
-    pub backend_mode: Vec<BackendMode>,
+    pub backend_mode: Vec<BackendName>,
     /// ARNs of roles and users that are in system:masters whatever the backends say, as the principal that made a
     /// cluster is
     #[arg(long, value_name = "ARN,…", value_delimiter = ',')]
@@ -75,10 +76,10 @@ pub struct ServerFlags {
     pub sts_timeout: Option<u64>,
     /// ec2:DescribeInstances calls a second for instances' private DNS names; 0 is no limit [default: 15]
     #[arg(long = "ec2-describeInstances-qps", value_name = "CALLS")]
-    pub ec2_qps: Option<u32>,
+    pub ec2_qps: Option<Whole<u32>>,
     /// ec2:DescribeInstances calls at once [default: 5]
     #[arg(long = "ec2-describeInstances-burst", value_name = "CALLS")]
-    pub ec2_burst: Option<u32>,
+    pub ec2_burst: Option<Whole<u32>>,
     /// Connect here for EC2 (a VPC endpoint, an emulator); Host, SNI and the certificate check stay. Proxy variables
     /// do not count then
     #[arg(long, value_name = "HOST:PORT")]

@@ -1,4 +1,6 @@
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
+
+use super::scalar::truth;
 
 /// aws-iam-authenticator's feature gates, as its `--feature-gates` takes them: `Name=true,Name=false`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +17,56 @@ impl Default for FeatureGates {
     }
 }
 
+impl FeatureGates {
+    /// What all the lists of a command line come to. The last word on a gate counts, and that on a gate before that
+    /// on all of them, whatever their order.
+    #[must_use]
+    pub fn of(lists: &[GateList]) -> Self {
+        let said = |gate| {
+            lists
+                .iter()
+                .flat_map(|list| &list.0)
+                .filter(|(other, _)| *other == gate)
+                .map(|(_, on)| *on)
+                .next_back()
+        };
+        // All of aws-iam-authenticator's gates are alpha, so AllBeta says nothing of any.
+        let on = |gate, default| said(gate).or_else(|| said(Gate::AllAlpha)).unwrap_or(default);
+        let default = Self::default();
+        Self {
+            configured_init_directories: on(
+                Gate::ConfiguredInitDirectories,
+                default.configured_init_directories,
+            ),
+            sso_role_match: on(Gate::SsoRoleMatch, default.sso_role_match),
+        }
+    }
+}
+
+impl fmt::Display for FeatureGates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "ConfiguredInitDirectories={},SSORoleMatch={}",
+            self.configured_init_directories, self.sso_role_match
+        )
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    AllAlpha,
+    AllBeta,
+    ConfiguredInitDirectories,
+    /// Decides nothing: the backend itself says whether it is served.
+    IamIdentityMappingCrd,
+    SsoRoleMatch,
+}
+
+/// One list of gates, as one flag gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GateList(Vec<(Gate, bool)>);
+
 /// What is wrong with a list of gates.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GateError {
@@ -23,33 +75,31 @@ pub enum GateError {
     Form(String),
     /// No such gate.
     #[error(
-        "no feature gate is called {0:?}; there are ConfiguredInitDirectories, IAMIdentityMappingCRD and SSORoleMatch"
+        "no feature gate is called {0:?}; there are ConfiguredInitDirectories, IAMIdentityMappingCRD, SSORoleMatch, \
+         AllAlpha and AllBeta"
     )]
     Unknown(String),
 }
 
-impl FromStr for FeatureGates {
+impl FromStr for GateList {
     type Err = GateError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut gates = Self::default();
-        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+        let gate = |pair: &str| {
             let form = || GateError::Form(pair.to_owned());
             let (name, value) = pair.split_once('=').ok_or_else(form)?;
-            let value = match value.trim().to_ascii_lowercase().as_str() {
-                "true" | "t" | "1" => true,
-                "false" | "f" | "0" => false,
-                _ => return Err(form()),
-            };
-            match name.trim() {
-                "ConfiguredInitDirectories" => gates.configured_init_directories = value,
-                // The backend itself says whether it is served.
-                "IAMIdentityMappingCRD" => {}
-                "SSORoleMatch" => gates.sso_role_match = value,
+            let gate = match name.trim() {
+                "AllAlpha" => Gate::AllAlpha,
+                "AllBeta" => Gate::AllBeta,
+                "ConfiguredInitDirectories" => Gate::ConfiguredInitDirectories,
+                "IAMIdentityMappingCRD" => Gate::IamIdentityMappingCrd,
+                "SSORoleMatch" => Gate::SsoRoleMatch,
                 other => return Err(GateError::Unknown(other.to_owned())),
-            }
-        }
-        Ok(gates)
+            };
+            Ok((gate, truth(value.trim()).map_err(|_| form())?))
+        };
+        pairs.map(gate).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -59,22 +109,26 @@ mod tests {
 
     #[test]
     fn takes_what_todays_program_takes() {
-        for (text, configured_init_directories, sso_role_match) in [
-            ("", false, true),
-            ("SSORoleMatch=true", false, true),
-            ("SSORoleMatch=false", false, false),
-            ("ConfiguredInitDirectories=true, IAMIdentityMappingCRD=false,", true, true),
-            ("ConfiguredInitDirectories=true,ConfiguredInitDirectories=0", false, true),
+        for (lists, configured_init_directories, sso_role_match) in [
+            (&[][..], false, true),
+            (&[""], false, true),
+            (&["SSORoleMatch=true"], false, true),
+            (&["SSORoleMatch=false"], false, false),
+            (&["ConfiguredInitDirectories=true, IAMIdentityMappingCRD=false,"], true, true),
+            (&["ConfiguredInitDirectories=true,ConfiguredInitDirectories=0"], false, true),
+            (&["ConfiguredInitDirectories=true", "SSORoleMatch=false"], true, false),
+            (&["SSORoleMatch=false", "SSORoleMatch=true"], false, true),
+            (&["AllAlpha=true"], true, true),
+            (&["AllAlpha=false,AllBeta=true"], false, false),
+            (&["ConfiguredInitDirectories=false", "AllAlpha=true"], false, true),
         ] {
-            assert_eq!(
-                text.parse(),
-                Ok(FeatureGates { configured_init_directories, sso_role_match }),
-                "{text}"
-            );
+            let parsed: Vec<GateList> = lists.iter().map(|list| list.parse().unwrap()).collect();
+            let wanted = FeatureGates { configured_init_directories, sso_role_match };
+            assert_eq!(FeatureGates::of(&parsed), wanted, "{lists:?}");
         }
-        assert_eq!("Foo=true".parse::<FeatureGates>(), Err(GateError::Unknown("Foo".to_owned())));
-        for text in ["SSORoleMatch", "SSORoleMatch=yes", "=true"] {
-            assert!(text.parse::<FeatureGates>().is_err(), "{text}");
+        assert_eq!("Foo=true".parse::<GateList>(), Err(GateError::Unknown("Foo".to_owned())));
+        for text in ["SSORoleMatch", "SSORoleMatch=yes", "=true", "AllAlpha"] {
+            assert!(text.parse::<GateList>().is_err(), "{text}");
         }
     }
 }

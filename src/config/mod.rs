@@ -5,18 +5,24 @@
 //! environment, flags ─▶ ServerFlags ───────────────┴▶ ServerSettings (validated: what holds)
 //! ```
 
+mod address;
+mod backend_name;
 mod file;
 mod flags;
 mod gates;
 mod limits;
 mod max_age;
+mod scalar;
 mod settings;
 mod show;
 
+pub use address::Address;
+pub use backend_name::BackendName;
 pub use file::{ConfigError, File};
 pub use flags::ServerFlags;
-pub use gates::{FeatureGates, GateError};
+pub use gates::{FeatureGates, GateError, GateList};
 pub use limits::{LimitFlags, LimitKeys, Within, WithinError};
 pub use max_age::{MaxAge, MaxAgeError};
+pub use scalar::{Bounded, TruthError, Whole, WholeError, truth};
 pub use settings::{ServerSettings, SettingsError};
-pub use show::{Shown, Source, show};
+pub use show::{CommandLine, Shown, Source, show};

@@ -1,6 +1,6 @@
-use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{ConfigError, File, MaxAge, ServerFlags, limits};
+use super::{Address, BackendName, ConfigError, File, MaxAge, ServerFlags, Whole, limits};
 use crate::{
     ec2,
     identity::{AccountId, Partition, Principal},
@@ -25,7 +25,7 @@ pub struct ServerSettings {
     /// STS's hosts in that partition.
     pub endpoints: Endpoints,
     /// Where to listen.
-    pub address: IpAddr,
+    pub address: Address,
     /// Where to listen; 0 takes any free port.
     pub port: u16,
     /// For plain health checks; 0 takes any free port.
@@ -148,12 +148,9 @@ impl ServerSettings {
         let mounted = mounted(&file);
         let partition = flags.partition.or(file.partition).unwrap_or(Partition::Aws);
         let region = flags.region.clone().or(file.region);
-        let backend_modes = pick(&flags.backend_mode, file.backend_mode, || vec![BackendMode::MountedFile]);
-        for (index, mode) in backend_modes.iter().enumerate() {
-            if backend_modes.iter().take(index).any(|earlier| earlier == mode) {
-                return Err(SettingsError::BackendTwice(*mode));
-            }
-        }
+        let backend_modes = backend_modes(&pick(&flags.backend_mode, file.backend_mode, || {
+            vec![BackendMode::MountedFile.into()]
+        }))?;
         match (&file.dynamic_file_path, backend_modes.contains(&BackendMode::DynamicFile)) {
             (None, true) => return Err(SettingsError::NoDynamicFile),
             (Some(_), false) if file.dynamic_backend_mode_path.is_none() => {
@@ -162,8 +159,8 @@ impl ServerSettings {
             _ => {}
         }
         let rate = ec2::Rate::new(
-            flags.ec2_qps.or(file.ec2_qps).unwrap_or(ec2::Rate::DEFAULT_PER_SECOND),
-            flags.ec2_burst.or(file.ec2_burst).unwrap_or(ec2::Rate::DEFAULT_BURST),
+            number(flags.ec2_qps).or(file.ec2_qps).unwrap_or(ec2::Rate::DEFAULT_PER_SECOND),
+            number(flags.ec2_burst).or(file.ec2_burst).unwrap_or(ec2::Rate::DEFAULT_BURST),
         )
         .ok_or(SettingsError::Ec2Burst)?;
         let sts = ClientOptions {
@@ -183,9 +180,9 @@ impl ServerSettings {
             partition,
             endpoints: Endpoints::new(partition, region.as_deref(), &file.sts_extra_hosts)?,
             region: region.clone(),
-            address: flags.address.or(file.address).unwrap_or(IpAddr::from([127, 0, 0, 1])),
-            port: flags.port.or(file.port).unwrap_or(21362),
-            health_port: flags.health_port.or(file.health_port).unwrap_or(21363),
+            address: flags.address.clone().or(file.address).unwrap_or_default(),
+            port: number(flags.port).or(file.port).unwrap_or(21362),
+            health_port: number(flags.health_port).or(file.health_port).unwrap_or(21363),
             hostname: flags.hostname.clone().or(file.hostname).unwrap_or_else(|| "localhost".to_owned()),
             state_dir: flags
                 .state_dir
@@ -195,14 +192,20 @@ impl ServerSettings {
             generate_kubeconfig: flags
                 .generate_kubeconfig
                 .clone()
+                .filter(|path| !path.as_os_str().is_empty())
                 .or(file.generate_kubeconfig)
                 .unwrap_or_else(|| "/etc/kubernetes/aws-iam-authenticator/kubeconfig.yaml".into()),
             kubeconfig_pregenerated: flags
                 .kubeconfig_pregenerated
                 .or(file.kubeconfig_pregenerated)
                 .unwrap_or(false),
-            kubeconfig: flags.kubeconfig.clone().or(file.kubeconfig),
-            master: flags.master.clone().or(file.master),
+            // An empty flag overrides the file, and says that there is none.
+            kubeconfig: flags
+                .kubeconfig
+                .clone()
+                .or(file.kubeconfig)
+                .filter(|path| !path.as_os_str().is_empty()),
+            master: flags.master.clone().or(file.master).filter(|url| !url.is_empty()),
             backend_modes,
             dynamic_file: file.dynamic_file_path,
             dynamic_file_matches: if file.dynamic_file_user_id_strict == Some(true) {
@@ -261,6 +264,30 @@ fn mounted(file: &File) -> Snapshot {
     mounted
 }
 
+fn number<T: Copy>(flag: Option<Whole<T>>) -> Option<T> {
+    flag.map(|Whole(number)| number)
+}
+
+/// The backends of these names. One that is named by both of its names is asked once, where it is named first.
+fn backend_modes(names: &[BackendName]) -> Result<Vec<BackendMode>, SettingsError> {
+    let mut modes = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let mode = name.mode();
+        if names.iter().take(index).any(|earlier| earlier == name) {
+            return Err(SettingsError::BackendTwice(mode));
+        }
+        if let Some(older) = name.older() {
+            tracing::warn!("backend-mode {older} is an older name: write {mode}");
+        }
+        if modes.contains(&mode) {
+            tracing::warn!("backend-mode names {mode} by both of its names: it is asked once");
+        } else {
+            modes.push(mode);
+        }
+    }
+    Ok(modes)
+}
+
 /// The flag's list, or the file's, or the default: the first that is not empty.
 fn pick<T: Clone>(flag: &[T], file: Vec<T>, default: impl FnOnce() -> Vec<T>) -> Vec<T> {
     if !flag.is_empty() {
@@ -301,8 +328,8 @@ mod tests {
     fn a_flag_wins_over_the_file() {
         let text = "clusterID: c\nserver: {port: 1, partition: aws-cn, backendMode: [EKSConfigMap]}";
         let flags = ServerFlags {
-            port: Some(2),
-            backend_mode: vec![BackendMode::MountedFile],
+            port: Some(Whole(2)),
+            backend_mode: vec![BackendMode::MountedFile.into()],
             ..ServerFlags::default()
         };
         let settings = ServerSettings::new(file(text), Some("d"), &flags).unwrap();
@@ -312,12 +339,33 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_flag_is_none_whatever_the_file_says() {
+        let text = "clusterID: c\nserver: {kubeconfig: k, master: 'https://m', generateKubeconfig: g}";
+        let flags = ServerFlags {
+            kubeconfig: Some(PathBuf::new()),
+            master: Some(String::new()),
+            generate_kubeconfig: Some(PathBuf::new()),
+            ..ServerFlags::default()
+        };
+        let settings = ServerSettings::new(file(text), None, &flags).unwrap();
+        assert_eq!((settings.kubeconfig, settings.master), (None, None));
+        assert_eq!(settings.generate_kubeconfig, Path::new("g"), "there has to be one");
+    }
+
+    #[test]
+    fn a_backend_under_both_of_its_names_is_asked_once() {
+        let text = "clusterID: c\nserver: {backendMode: [File, ConfigMap, MountedFile]}";
+        let settings = ServerSettings::new(file(text), None, &ServerFlags::default()).unwrap();
+        assert_eq!(settings.backend_modes, [BackendMode::MountedFile, BackendMode::EksConfigMap]);
+    }
+
+    #[test]
     fn what_cannot_hold_is_an_error() {
         let error = |text: &str| ServerSettings::new(file(text), None, &ServerFlags::default()).unwrap_err();
         assert!(matches!(error(""), SettingsError::NoClusterId));
         assert!(matches!(error("clusterID: \"a\\nb\""), SettingsError::ClusterId(_)));
         assert!(matches!(
-            error("clusterID: c\nserver: {backendMode: [MountedFile, File]}"),
+            error("clusterID: c\nserver: {backendMode: [File, File]}"),
             SettingsError::BackendTwice(BackendMode::MountedFile)
         ));
         assert!(matches!(error("clusterID: c\nserver: {region: 'us east'}"), SettingsError::Endpoints(_)));

@@ -24,8 +24,8 @@ pub enum KubernetesError {
     },
     /// No kubeconfig given, and no service account found.
     #[error(
-        "not in a pod with a service account, and no kubeconfig given: {0}; set --kubeconfig for the backends \
-         EKSConfigMap and CRD"
+        "not in a pod with a service account, and no kubeconfig given: {0}; set --kubeconfig or --master for the \
+         backends EKSConfigMap and CRD"
     )]
     InCluster(#[from] kube::config::InClusterError),
     /// `--master` is no URL.
@@ -48,8 +48,15 @@ pub async fn client(
     master: Option<&str>,
     quiet: Duration,
 ) -> Result<kube::Client, KubernetesError> {
+    let master = master.filter(|url| !url.is_empty());
     let Some(path) = kubeconfig else {
-        return finish(kube::Config::incluster()?, master, quiet, false);
+        let config = match (kube::Config::incluster(), master) {
+            (Ok(config), _) => config,
+            // As client-go does: without credentials.
+            (Err(_), Some(master)) => kube::Config::new(url(master)?),
+            (Err(error), None) => return Err(error.into()),
+        };
+        return finish(config, master, quiet, false);
     };
     let error = |source| KubernetesError::Kubeconfig { path: path.display().to_string(), source };
     of_kubeconfig(Kubeconfig::read_from(path).map_err(error)?, master, quiet, error).await
@@ -72,8 +79,8 @@ fn finish(
     quiet: Duration,
     names_a_proxy: bool,
 ) -> Result<kube::Client, KubernetesError> {
-    if let Some(master) = master {
-        config.cluster_url = master.parse()?;
+    if let Some(master) = master.filter(|url| !url.is_empty()) {
+        config.cluster_url = url(master)?;
     }
     if !names_a_proxy {
         // kube 5.0 holds NO_PROXY against the proxy's own address, and sends what is on this machine through it.
@@ -82,6 +89,11 @@ fn finish(
     config.connect_timeout = Some(Duration::from_secs(5));
     config.read_timeout = Some(quiet);
     Ok(ClientBuilder::try_from(config)?.with_layer(&PaceLayer).build())
+}
+
+/// The API server's URL; plain HTTP where it has no scheme, as client-go takes it.
+fn url(master: &str) -> Result<Uri, http::uri::InvalidUri> {
+    if master.contains("://") { master.parse() } else { format!("http://{master}").parse() }
 }
 
 /// What people say of the cluster that they mean; nothing is what kubectl would take.
