@@ -73,12 +73,7 @@ async fn a_broken_edit_takes_nobodys_access_and_is_told() {
         ("an entry without ARN", MAP_ROLES.replacen("rolearn: arn", "role: arn", 1), "has no rolearn"),
     ] {
         let before = cluster.server.log_lines().len();
-        cluster.write_aws_auth(&[("mapRoles", &roles), ("mapUsers", MAP_USERS)]).await;
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !cluster.server.log_lines()[before..].iter().any(|line| line["message"] == "aws-auth loaded") {
-            assert!(Instant::now() < deadline, "{name} is not seen");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        write_and_wait(&cluster, &roles).await;
         let lines = cluster.server.log_lines();
         assert!(
             lines[before..].iter().any(|line| line["diagnostic"].to_string().contains(told)),
@@ -92,8 +87,21 @@ async fn a_broken_edit_takes_nobodys_access_and_is_told() {
             );
         }
         assert_eq!(cluster.whoami(&cluster.fresh_token(&bob)).await.unwrap()["username"], "bob", "{name}");
-        cluster.write_aws_auth(&[("mapRoles", MAP_ROLES), ("mapUsers", MAP_USERS)]).await;
+        write_and_wait(&cluster, MAP_ROLES).await;
         until(&cluster, &admin, true, Instant::now()).await;
+    }
+}
+
+/// Writes aws-auth, and waits until arngate has taken that in.
+async fn write_and_wait(cluster: &Cluster, roles: &str) {
+    let loads =
+        || cluster.server.log_lines().iter().filter(|line| line["message"] == "aws-auth loaded").count();
+    let before = loads();
+    cluster.write_aws_auth(&[("mapRoles", roles), ("mapUsers", MAP_USERS)]).await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while loads() == before {
+        assert!(Instant::now() < deadline, "not seen: {roles}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
