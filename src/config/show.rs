@@ -78,9 +78,9 @@ impl CommandLine<'_> {
             "log_verbosity" => "AWS_IAM_AUTHENTICATOR_LOG_VERBOSITY",
             _ => name,
         };
-        let flag = || match self.from_environment.contains(id) {
-            true => Source::Environment { name: variable },
-            false => Source::Flag { name },
+        let from_environment = self.from_environment.contains(id);
+        let flag = || {
+            if from_environment { Source::Environment { name: variable } } else { Source::Flag { name } }
         };
         given.then(flag)
     }
@@ -142,9 +142,9 @@ pub fn show(file: File, line: &CommandLine<'_>, flags: &ServerFlags) -> Result<V
         ("server.stsConcurrency", line.flag("--sts-concurrency", "concurrency", limits.concurrency.is_some()), Box::new(|s| s.sts_limits.concurrency.to_string())),
         ("server.stsExtraHosts", None, Box::new(move |_| hosts)),
         ("server.reservedPrefixConfig", None, Box::new(|s| reserved(&s.reserved_prefixes))),
-        ("server.mapRoles", None, Box::new(|s| mapped(s))),
-        ("server.mapUsers", None, Box::new(|s| mapped(s))),
-        ("server.mapAccounts", None, Box::new(|s| mapped(s))),
+        ("server.mapRoles", None, Box::new(mapped)),
+        ("server.mapUsers", None, Box::new(mapped)),
+        ("server.mapAccounts", None, Box::new(mapped)),
         ("--feature-gates", line.flag("--feature-gates", "feature_gates", line.feature_gates.1), Box::new(move |_| gates.to_string())),
         ("--log-format", line.flag("--log-format", "log_format", line.log_format.1), Box::new(move |_| format)),
         ("--log-verbosity", line.flag("--log-verbosity", "log_verbosity", line.log_verbosity.1), Box::new(move |_| verbosity)),
