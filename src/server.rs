@@ -86,10 +86,8 @@ impl Server {
     /// See [`ServerError`].
     pub async fn bind(settings: ServerSettings) -> Result<Self, ServerError> {
         let metrics = Metrics::new();
-        let listen = |source| ServerError::Listen {
-            address: format!("{}, port {}", settings.address, settings.port),
-            source,
-        };
+        let listen =
+            |source| ServerError::Listen { address: settings.address.with_port(settings.port), source };
         let listener = settings.address.bind(settings.port).await.map_err(listen)?;
         // Port 0 asks for any free port; from here on it is the one that was given.
         let port = listener.local_addr().map_err(listen)?.port();

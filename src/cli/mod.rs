@@ -87,7 +87,7 @@ struct Global {
     )]
     log_verbosity: Verbosity,
     /// Feature gates: ConfiguredInitDirectories, SSORoleMatch (on unless it says false), IAMIdentityMappingCRD, which
-    /// needs no gate here, and AllAlpha, which is all of them. It may be given more than once
+    /// needs no gate here, and `AllAlpha`, which is all of them. It may be given more than once
     #[arg(long, value_name = "NAME=BOOL,…", global = true)]
     feature_gates: Vec<GateList>,
     /// The arguments that come from the command line or the environment.

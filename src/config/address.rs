@@ -38,6 +38,15 @@ impl Address {
         }
     }
 
+    /// It and a port, as one text.
+    #[must_use]
+    pub fn with_port(&self, port: u16) -> String {
+        match self {
+            Self::Ip(address) => SocketAddr::new(*address, port).to_string(),
+            Self::Name(_) | Self::Everywhere => format!("{self}:{port}"),
+        }
+    }
+
     /// Listens there, on the first address of a name on which it can be done, IPv4 before IPv6 as Go does.
     ///
     /// # Errors

@@ -23,12 +23,8 @@ impl FeatureGates {
     #[must_use]
     pub fn of(lists: &[GateList]) -> Self {
         let said = |gate| {
-            lists
-                .iter()
-                .flat_map(|list| &list.0)
-                .filter(|(other, _)| *other == gate)
-                .map(|(_, on)| *on)
-                .next_back()
+            let mut words = lists.iter().flat_map(|list| &list.0).rev();
+            words.find(|(other, _)| *other == gate).map(|(_, on)| *on)
         };
         // All of aws-iam-authenticator's gates are alpha, so AllBeta says nothing of any.
         let on = |gate, default| said(gate).or_else(|| said(Gate::AllAlpha)).unwrap_or(default);

@@ -13,6 +13,7 @@ mod gates;
 mod limits;
 mod max_age;
 mod scalar;
+mod section;
 mod settings;
 mod show;
 

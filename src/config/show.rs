@@ -78,12 +78,9 @@ impl CommandLine<'_> {
             "log_verbosity" => "AWS_IAM_AUTHENTICATOR_LOG_VERBOSITY",
             _ => name,
         };
+        let from_environment = self.from_environment.contains(id);
         let flag = || {
-            if self.from_environment.contains(id) {
-                Source::Environment { name: variable }
-            } else {
-                Source::Flag { name }
-            }
+            if from_environment { Source::Environment { name: variable } } else { Source::Flag { name } }
         };
         given.then(flag)
     }
