@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use super::{Address, BackendName, ConfigError, File, MaxAge, ServerFlags, Whole, limits};
 use crate::{
     ec2,
-    identity::{AccountId, Partition, Principal},
+    identity::{AccountId, Partition, Principal, PrincipalKind},
     mapping::{BackendMode, MatchBy, Snapshot},
     sts::{ClientOptions, EndpointError, Endpoints, Limits},
     telemetry::{Diagnosis, Quotes},
@@ -105,6 +105,17 @@ pub enum SettingsError {
         "backend-mode names DynamicFile, but no file: set server.dynamicfilepath in the configuration file"
     )]
     NoDynamicFile,
+    /// One session as an administrator, where every session of the role would be one.
+    #[error(
+        "adminPrincipals names {arn}, one session, but all sessions of a role would be administrators: write \
+         {role} if they are meant"
+    )]
+    AdminSession {
+        /// As it is written.
+        arn: String,
+        /// The role.
+        role: String,
+    },
     /// An administrator who could never be one.
     #[error(
         "adminPrincipals names {arn}, and this server lets in principals of the partition {partition} alone: set \
@@ -172,6 +183,10 @@ impl ServerSettings {
             ..ClientOptions::default()
         };
         let admin_principals = pick(&flags.admin_principals, file.admin_principals, Vec::new);
+        let session = |principal: &&Principal| matches!(principal.kind(), PrincipalKind::AssumedRole { .. });
+        if let Some(session) = admin_principals.iter().find(session) {
+            return Err(SettingsError::AdminSession { arn: session.arn(), role: session.canonical_arn() });
+        }
         if let Some(foreign) = admin_principals.iter().find(|principal| principal.partition() != partition) {
             return Err(SettingsError::AdminPartition { arn: foreign.arn(), partition });
         }
@@ -377,6 +392,10 @@ mod tests {
         assert!(matches!(error(none), SettingsError::Ec2Burst));
         let alone = "clusterID: c\nserver: {dynamicfilepath: /x}";
         assert!(matches!(error(alone), SettingsError::NoDynamicFileBackend));
+        assert!(matches!(
+            error("clusterID: c\nserver: {adminPrincipals: ['arn:aws:sts::111122223333:assumed-role/A/s']}"),
+            SettingsError::AdminSession { .. }
+        ));
         assert!(matches!(
             error("clusterID: c\nserver: {adminPrincipals: ['arn:aws-cn:iam::111122223333:role/A']}"),
             SettingsError::AdminPartition { .. }

@@ -11,7 +11,8 @@ pub struct Limits {
     pub bytes: usize,
     /// How deep values may nest.
     pub depth: usize,
-    /// How many values there may be, those that aliases stand for included.
+    /// How many values there may be, those that aliases stand for included. All of their text together has at most
+    /// twice [`Self::bytes`].
     pub nodes: usize,
 }
 
@@ -96,8 +97,13 @@ fn load(text: &str, limits: Limits) -> Result<First, YamlError> {
         let message = format!("longer than {} bytes", limits.bytes);
         return Err(YamlError { position: start, message, advice: "" });
     }
-    let mut loader =
-        Loader { parser: Parser::new_from_str(text), text, limits, nodes: 0, anchors: HashMap::new() };
+    let mut loader = Loader {
+        parser: Parser::new_from_str(text),
+        text,
+        limits,
+        spent: Cost::default(),
+        anchors: HashMap::new(),
+    };
     loop {
         match loader.next()? {
             (Event::StreamEnd, _) => return Ok(First { document: None, rest: None }),
@@ -122,9 +128,16 @@ struct Loader<'a> {
     parser: Parser<'a, StrInput<'a>>,
     text: &'a str,
     limits: Limits,
+    spent: Cost,
+    /// What each anchor stands for, and what that costs.
+    anchors: HashMap<usize, (Node, Cost)>,
+}
+
+/// What values take: how many they are, and how long their text is, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cost {
     nodes: usize,
-    /// What each anchor stands for, and how many nodes that is.
-    anchors: HashMap<usize, (Node, usize)>,
+    bytes: usize,
 }
 
 impl<'a> Loader<'a> {
@@ -177,8 +190,9 @@ impl<'a> Loader<'a> {
                 "lists of entries with fields are all that is read here",
             ));
         }
-        self.spend(1, span)?;
-        let before = self.nodes;
+        let text = if let Event::Scalar(text, ..) = &event { text.len() } else { 0 };
+        self.spend(Cost { nodes: 1, bytes: text }, span)?;
+        let before = self.spent;
         let position = position(span.start);
         let mut end = self::position(span.end);
         let (value, anchor) = match event {
@@ -229,25 +243,32 @@ impl<'a> Loader<'a> {
                 (Value::Mapping(merge(fields, merges)), anchor)
             }
             Event::Alias(anchor) => {
-                let Some((node, nodes)) = self.anchors.get(&anchor) else {
-                    return Err(error(span.start, "an alias for what is not yet complete", ""));
-                };
-                let (node, nodes) = (node.value.clone(), *nodes);
-                self.spend(nodes, span)?;
-                return Ok(Node { value: node, span: position, end });
+                let incomplete = || error(span.start, "an alias for what is not yet complete", "");
+                let cost = self.anchors.get(&anchor).map(|(_, cost)| *cost).ok_or_else(incomplete)?;
+                // Paid for before it is copied.
+                self.spend(cost, span)?;
+                let value = self.anchors.get(&anchor).map(|(node, _)| node.value.clone());
+                return Ok(Node { value: value.ok_or_else(incomplete)?, span: position, end });
             }
             _ => return Err(error(span.start, "a value is missing", "")),
         };
         let node = Node { value, span: position, end };
         if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), self.nodes - before + 1));
+            let cost = Cost {
+                nodes: self.spent.nodes - before.nodes + 1,
+                bytes: self.spent.bytes - before.bytes + text,
+            };
+            // The copy that is kept is paid for as well.
+            self.spend(cost, span)?;
+            self.anchors.insert(anchor, (node.clone(), cost));
         }
         Ok(node)
     }
 
-    fn spend(&mut self, nodes: usize, span: Span) -> Result<(), YamlError> {
-        self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes > self.limits.nodes {
+    fn spend(&mut self, cost: Cost, span: Span) -> Result<(), YamlError> {
+        self.spent.nodes = self.spent.nodes.saturating_add(cost.nodes);
+        self.spent.bytes = self.spent.bytes.saturating_add(cost.bytes);
+        if self.spent.nodes > self.limits.nodes || self.spent.bytes > self.limits.bytes.saturating_mul(2) {
             return Err(error(
                 span.start,
                 "more values than are taken",
@@ -395,6 +416,17 @@ mod tests {
         }
         assert_eq!(read(&bomb).unwrap_err().message, "more values than are taken");
         assert!(read("&a [*a]").is_err(), "a value inside itself");
+    }
+
+    #[test]
+    fn an_alias_costs_the_text_that_it_stands_for() {
+        let long = "x".repeat(500_000);
+        let bomb = format!("[&a {long}{}]", ",*a".repeat(100_000));
+        assert_eq!(read(&bomb).unwrap_err().message, "more values than are taken");
+        let merges = format!("- &a {{{long}: b}}\n{}", "- {<<: *a}\n".repeat(40_000));
+        assert_eq!(read(&merges).unwrap_err().message, "more values than are taken");
+        let fair = format!("- &a {{username: {}}}\n{}", "x".repeat(100), "- *a\n".repeat(100));
+        assert!(read(&fair).is_ok(), "aliases of entries are no bomb");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::{MatchBy, Section, permission_set};
 use crate::{
-    identity::{AccountId, Principal},
+    identity::{AccountId, Arn, Principal},
     mapping::Subject,
     yaml::{Node, Value},
 };
@@ -94,7 +94,13 @@ fn words(section: Section, text: &str, subjects: &mut Vec<Subject>) {
         // Subjects are compared in lower case.
         let word = word.to_ascii_lowercase();
         for (start, _) in word.match_indices("arn:") {
+            // No further than an ARN is long: a word may hold as many beginnings as it has letters.
             let tail = word.get(start..).unwrap_or_default();
+            let tail = tail
+                .char_indices()
+                .nth(Arn::MAX_LEN + 1)
+                .and_then(|(end, _)| tail.get(..end))
+                .unwrap_or(tail);
             let arn = tail.split_once(",arn:").map_or(tail, |(arn, _)| arn).trim_end_matches(around);
             subjects.extend(Principal::parse(arn).map(|principal| Subject::Principal(principal.match_key())));
         }

@@ -199,3 +199,14 @@ fn a_name_with_an_arn_among_other_words_counts_only_where_nothing_was_last_good(
         assert_eq!(who(&fresh, &role("A")), "-", "{swallowed}");
     }
 }
+
+/// It would take minutes if each beginning of an ARN were looked at to the end of the text.
+#[test]
+fn a_word_that_begins_an_arn_over_and_over_is_read_in_one_go() {
+    let (before, _) = load(&[("mapRoles", &entry("A", "a"))]);
+    let word = "arn:".repeat(250_000);
+    let data = data(&[("mapRoles", &format!("- rolearn: {word}x\n{}", entry("A", "a")))]);
+    let (after, diagnostics) = Snapshot::update(Some(&before), &data);
+    assert!(diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error));
+    assert_eq!(who(&after, &role("A")), "a,g");
+}
