@@ -96,11 +96,8 @@ fn words(section: Section, text: &str, subjects: &mut Vec<Subject>) {
         for (start, _) in word.match_indices("arn:") {
             // No further than an ARN is long: a word may hold as many beginnings as it has letters.
             let tail = word.get(start..).unwrap_or_default();
-            let tail = tail
-                .char_indices()
-                .nth(Arn::MAX_LEN + 1)
-                .and_then(|(end, _)| tail.get(..end))
-                .unwrap_or(tail);
+            let short = (Arn::MAX_LEN + 1..=Arn::MAX_LEN + 4).find_map(|end| tail.get(..end));
+            let tail = short.unwrap_or(tail);
             let arn = tail.split_once(",arn:").map_or(tail, |(arn, _)| arn).trim_end_matches(around);
             subjects.extend(Principal::parse(arn).map(|principal| Subject::Principal(principal.match_key())));
         }
