@@ -20,8 +20,6 @@ pub(super) struct Fields<'a> {
     pub(super) username: Option<&'a Node>,
     pub(super) groups: Option<&'a Node>,
     pub(super) user_id: Option<&'a Node>,
-    /// A field is there twice, each time with another value; or two entries' texts may have become one.
-    pub(super) doubtful: bool,
 }
 
 impl Entry<'_> {
@@ -43,7 +41,7 @@ impl Entry<'_> {
                 "groups" => (&mut fields.groups, false),
                 "userid" => (&mut fields.user_id, self.finds_by_user_id()),
                 _ => {
-                    self.unknown(name, key, value)?;
+                    self.unknown(pairs, key, value)?;
                     continue;
                 }
             };
@@ -66,8 +64,7 @@ impl Entry<'_> {
                         advice,
                     ));
                 } else {
-                    self.doubt(key.span, &twice, "keep one; another entry begins with a hyphen of its own");
-                    fields.doubtful = true;
+                    self.doubt(key.span, twice, "keep one; another entry begins with a hyphen of its own");
                 }
             }
         }
@@ -82,31 +79,35 @@ impl Entry<'_> {
                     "begin each entry with a hyphen of its own, or leave the ARN out of the text",
                 );
                 self.keep_whom(text);
-                fields.doubtful = true;
             }
         }
         Ok(fields)
     }
 
     /// A field that means nothing. Where it may be a misspelling of one that names somebody, they keep what they had;
-    /// any other may name whomever it likes, in a remark for instance.
-    fn unknown(&mut self, name: &str, key: &Node, value: &Node) -> Result<(), Invalid> {
+    /// any other may name whomever it likes, in a remark for instance. Where it may be a misspelling of one that the
+    /// entry, of the fields `pairs`, lacks, the entry is doubtful.
+    fn unknown(&mut self, pairs: &[(Node, Node)], key: &Node, value: &Node) -> Result<(), Invalid> {
         for node in [key, value] {
             if let Some(nested) = named::entry_in(node) {
                 return Err(self.refuse_nested(nested));
             }
         }
+        let name = key.as_str().unwrap_or_default();
         let arn_field = self.arn_field();
-        let likeness =
-            |known: &str| strsim::normalized_damerau_levenshtein(&name.to_ascii_lowercase(), known);
-        let known = [arn_field, "username", "groups", "userid"];
-        let meant = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        let advice = match meant.filter(|meant| likeness(meant) >= LIKE) {
+        let meant = meant(name, arn_field);
+        let advice = match meant {
             Some(meant) => format!("did you mean {meant}?"),
             None => format!("known are {arn_field}, username, groups and userid"),
         };
-        self.warn(key.span, Message::quoting("the field \"", name, "\" means nothing here"), advice);
-        if named::NAMING.into_iter().any(|naming| likeness(naming) >= LIKE) {
+        let message = Message::quoting("the field \"", name, "\" means nothing here");
+        match meant {
+            Some(meant @ ("username" | "groups")) if !has(pairs, meant) => {
+                self.doubt(key.span, message, advice);
+            }
+            _ => self.warn(key.span, message, advice),
+        }
+        if named::NAMING.into_iter().any(|naming| likeness(name, naming) >= LIKE) {
             self.keep_whom(value);
         }
         Ok(())
@@ -116,4 +117,25 @@ impl Entry<'_> {
         let advice = "indent its hyphen as that of the other entries";
         self.refuse(nested.span, "holds another entry inside", advice)
     }
+}
+
+fn likeness(name: &str, known: &str) -> f64 {
+    strsim::normalized_damerau_levenshtein(&name.to_ascii_lowercase(), known)
+}
+
+/// The known field that `name` may be a misspelling of.
+fn meant(name: &str, arn_field: &'static str) -> Option<&'static str> {
+    // By its letters it is nearer to userid.
+    if name.eq_ignore_ascii_case("user") {
+        return Some("username");
+    }
+    let known = [arn_field, "username", "groups", "userid"];
+    let meant = known.into_iter().max_by(|a, b| likeness(name, a).total_cmp(&likeness(name, b)));
+    meant.filter(|meant| likeness(name, meant) >= LIKE)
+}
+
+/// Whether one of `pairs` is the field `name`, with a value.
+fn has(pairs: &[(Node, Node)], name: &str) -> bool {
+    let is_it = |key: &Node| key.as_str().is_some_and(|key| key.eq_ignore_ascii_case(name));
+    pairs.iter().any(|(key, value)| is_it(key) && value.value != Value::Null)
 }
