@@ -99,9 +99,21 @@ impl Entry<'_> {
         self.tell(Severity::Error, position, message, advice);
     }
 
-    /// Has whom `node` names keep what they had.
-    pub(super) fn keep_whom(&mut self, node: &Node) {
+    /// Tells what has no effect while the entry counts.
+    pub(super) fn fail(
+        &mut self,
+        position: Position,
+        message: impl Into<Message>,
+        advice: impl Into<String>,
+    ) {
+        self.tell(Severity::Error, position, message, advice);
+    }
+
+    /// Has whom `node` names keep what they had; whether it names anybody.
+    pub(super) fn keep_whom(&mut self, node: &Node) -> bool {
+        let before = self.others.len();
         named::collect(self.origin.section, self.by, node, &mut self.others);
+        self.others.len() > before
     }
 
     pub(super) fn account(&mut self, item: &Node) -> Result<Valid, Invalid> {
@@ -252,7 +264,7 @@ impl Entry<'_> {
             let message = format!("sso is {}, not a mapping", node.kind());
             return Err(self.refuse(node.span, message, permission_set::FORM));
         };
-        match permission_set::read(pairs) {
+        match permission_set::read(pairs.iter()) {
             Ok(set) => Ok(Subject::PermissionSet(set)),
             Err(message) => Err(self.refuse(node.span, message, permission_set::FORM)),
         }

@@ -45,6 +45,9 @@ impl Entry<'_> {
                     continue;
                 }
             };
+            if !matches!(name.to_ascii_lowercase().as_str(), "sso" | "rolearn" | "userarn") {
+                self.hold_nobody(value)?;
+            }
             // A field without a value says nothing, also beside one that has one.
             if slot.is_some() && value.value == Value::Null {
                 continue;
@@ -65,23 +68,27 @@ impl Entry<'_> {
                     ));
                 } else {
                     self.doubt(key.span, twice, "keep one; another entry begins with a hyphen of its own");
+                    self.keep_whom(first);
                 }
             }
         }
-        for value in [fields.username, fields.groups, fields.user_id].into_iter().flatten() {
-            if let Some(nested) = named::entry_in(value) {
-                return Err(self.refuse_nested(nested));
-            }
-            if let Some(text) = named::arn_among_words(value) {
-                self.doubt(
-                    text.span,
-                    "a text holds an ARN among other words, as if lines had run together",
-                    "begin each entry with a hyphen of its own, or leave the ARN out of the text",
-                );
-                self.keep_whom(text);
-            }
-        }
         Ok(fields)
+    }
+
+    /// A username, groups or a user ID: they hold no other entry, and no lines that have run together.
+    fn hold_nobody(&mut self, value: &Node) -> Result<(), Invalid> {
+        if let Some(nested) = named::entry_in(value) {
+            return Err(self.refuse_nested(nested));
+        }
+        if let Some(text) = named::arn_among_words(value) {
+            self.doubt(
+                text.span,
+                "a text holds an ARN among other words, as if lines had run together",
+                "begin each entry with a hyphen of its own, or leave the ARN out of the text",
+            );
+            self.keep_whom(text);
+        }
+        Ok(())
     }
 
     /// A field that means nothing. Where it may be a misspelling of one that names somebody, they keep what they had;
@@ -101,14 +108,18 @@ impl Entry<'_> {
             None => format!("known are {arn_field}, username, groups and userid"),
         };
         let message = Message::quoting("the field \"", name, "\" means nothing here");
+        // An entry that names nobody otherwise is invalid, and told of as such.
+        let names_another = is_misspelt_naming(name) && self.keep_whom(value);
+        if names_another && (has(pairs, arn_field) || has(pairs, "sso")) {
+            let message = message.and("; whom it names keeps what was last good");
+            self.fail(key.span, message, format!("{advice} to take their access away, remove it"));
+            return Ok(());
+        }
         match meant {
             Some(meant @ ("username" | "groups")) if !has(pairs, meant) => {
                 self.doubt(key.span, message, advice);
             }
             _ => self.warn(key.span, message, advice),
-        }
-        if named::NAMING.into_iter().any(|naming| likeness(name, naming) >= LIKE) {
-            self.keep_whom(value);
         }
         Ok(())
     }
@@ -132,6 +143,13 @@ fn meant(name: &str, arn_field: &'static str) -> Option<&'static str> {
     let known = [arn_field, "username", "groups", "userid"];
     let meant = known.into_iter().max_by(|a, b| likeness(name, a).total_cmp(&likeness(name, b)));
     meant.filter(|meant| likeness(name, meant) >= LIKE)
+}
+
+/// Whether `name` is a slip or two away from a field that names somebody. `oldRoleArn`, say, is a remark on who was.
+fn is_misspelt_naming(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let slips = |naming: &str| if naming.len() > 4 { 2 } else { 1 };
+    named::NAMING.into_iter().any(|naming| strsim::damerau_levenshtein(&name, naming) <= slips(naming))
 }
 
 /// Whether one of `pairs` is the field `name`, with a value.
