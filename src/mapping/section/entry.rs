@@ -48,6 +48,11 @@ impl Entry<'_> {
         self.by == MatchBy::UserId
     }
 
+    /// Whether a user ID beside an ARN must be the principal's.
+    pub(super) fn pins(&self) -> bool {
+        matches!(self.by, MatchBy::Arn | MatchBy::ArnAsWritten)
+    }
+
     fn tell(
         &mut self,
         severity: Severity,
@@ -159,15 +164,17 @@ impl Entry<'_> {
         Ok(Valid { subject, mapping, with_path, doubtful: self.doubtful })
     }
 
-    /// The user ID that the principal must have, where the entry pins one.
+    /// The user ID that the principal must have, where the entry pins one. A pin that pins nobody is no entry for
+    /// everybody of that name.
     fn pin(&mut self, node: Option<&Node>) -> Result<Option<Box<str>>, Invalid> {
         let Some(node) = node.filter(|_| self.by != MatchBy::ArnAlone) else { return Ok(None) };
-        let Some(text) = self.text("userid", Some(node))? else { return Ok(None) };
-        if text.is_empty() {
-            let message = "userid is empty, and pins nobody".to_owned();
-            self.warn(node.span, message, "write the ID (AROA…, AIDA…), or remove the field");
-            return Ok(None);
-        }
+        let text = match self.text("userid", Some(node))? {
+            Some(text) if !text.trim().is_empty() => text,
+            _ => {
+                let advice = "write the ID (AROA…, AIDA…), or remove the field";
+                return Err(self.refuse(node.span, "userid is empty, and pins nobody", advice));
+            }
+        };
         // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
         if !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             let after = "\" is no principal's, so that the entry matches nobody";

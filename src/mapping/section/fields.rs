@@ -116,6 +116,10 @@ impl Entry<'_> {
             return Ok(());
         }
         match meant {
+            Some("userid") if self.pins() && is_within_two_slips(name, "userid") && !has(pairs, "userid") => {
+                let message = message.and(", and pins nobody");
+                return Err(self.refuse(key.span, message, "did you mean userid? or remove the field"));
+            }
             Some(meant @ ("username" | "groups")) if !has(pairs, meant) => {
                 self.doubt(key.span, message, advice);
             }
@@ -147,9 +151,13 @@ fn meant(name: &str, arn_field: &'static str) -> Option<&'static str> {
 
 /// Whether `name` is a slip or two away from a field that names somebody. `oldRoleArn`, say, is a remark on who was.
 fn is_misspelt_naming(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let slips = |naming: &str| if naming.len() > 4 { 2 } else { 1 };
-    named::NAMING.into_iter().any(|naming| strsim::damerau_levenshtein(&name, naming) <= slips(naming))
+    named::NAMING.into_iter().any(|naming| is_within_two_slips(name, naming))
+}
+
+/// Of a short field one slip, since any short name is two away from it.
+fn is_within_two_slips(name: &str, known: &str) -> bool {
+    let slips = if known.len() > 4 { 2 } else { 1 };
+    strsim::damerau_levenshtein(&name.to_ascii_lowercase(), known) <= slips
 }
 
 /// Whether one of `pairs` is the field `name`, with a value.
