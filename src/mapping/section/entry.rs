@@ -16,6 +16,8 @@ pub(super) struct Entry<'a> {
     diagnostics: &'a mut Vec<Diagnostic>,
     /// Whom it names in fields that mean nothing.
     pub(super) others: Vec<Subject>,
+    /// Something that the author may well not have meant was told.
+    doubtful: bool,
 }
 
 /// An entry that cannot be put in force; that it cannot has been told.
@@ -29,7 +31,7 @@ pub(super) enum Invalid {
 
 impl<'a> Entry<'a> {
     pub(super) const fn new(origin: Listed, by: MatchBy, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
-        Self { origin, by, diagnostics, others: Vec::new() }
+        Self { origin, by, diagnostics, others: Vec::new(), doubtful: false }
     }
 }
 
@@ -44,6 +46,11 @@ impl Entry<'_> {
 
     pub(super) fn finds_by_user_id(&self) -> bool {
         self.by == MatchBy::UserId
+    }
+
+    /// Whether a user ID beside an ARN must be the principal's.
+    pub(super) fn pins(&self) -> bool {
+        matches!(self.by, MatchBy::Arn | MatchBy::ArnAsWritten)
     }
 
     fn tell(
@@ -84,15 +91,34 @@ impl Entry<'_> {
     }
 
     /// Tells what makes the entry count only where nothing was last good.
-    pub(super) fn doubt(&mut self, position: Position, message: &str, advice: &str) {
-        let message =
-            format!("{message}; what was last good counts, and where nothing was, what is written last");
+    pub(super) fn doubt(
+        &mut self,
+        position: Position,
+        message: impl Into<Message>,
+        advice: impl Into<String>,
+    ) {
+        self.doubtful = true;
+        let message = message
+            .into()
+            .and("; what was last good counts, and where nothing was, the entry as it is written");
         self.tell(Severity::Error, position, message, advice);
     }
 
-    /// Has whom `node` names keep what they had.
-    pub(super) fn keep_whom(&mut self, node: &Node) {
+    /// Tells what has no effect while the entry counts.
+    pub(super) fn fail(
+        &mut self,
+        position: Position,
+        message: impl Into<Message>,
+        advice: impl Into<String>,
+    ) {
+        self.tell(Severity::Error, position, message, advice);
+    }
+
+    /// Has whom `node` names keep what they had; whether it names anybody.
+    pub(super) fn keep_whom(&mut self, node: &Node) -> bool {
+        let before = self.others.len();
         named::collect(self.origin.section, self.by, node, &mut self.others);
+        self.others.len() > before
     }
 
     pub(super) fn account(&mut self, item: &Node) -> Result<Valid, Invalid> {
@@ -112,8 +138,10 @@ impl Entry<'_> {
         Ok(Valid { subject: Subject::Account(account), mapping, with_path: false, doubtful: false })
     }
 
-    pub(super) fn principal(&mut self, item: &Node) -> Result<Valid, Invalid> {
+    /// An entry of mapRoles or mapUsers, behind which `next` stands.
+    pub(super) fn principal(&mut self, item: &Node, next: Option<&Node>) -> Result<Valid, Invalid> {
         let fields = self.fields(item)?;
+        self.lost_group(item, next);
         let ((subject, with_path), also) = match self.by {
             MatchBy::Arn | MatchBy::ArnAsWritten | MatchBy::ArnAlone => (self.subject(item, &fields)?, None),
             MatchBy::UserId => {
@@ -133,18 +161,20 @@ impl Entry<'_> {
         let user_id = self.pin(fields.user_id)?;
         let mapping =
             Arc::new(Mapping { username, groups, user_id, also, origin: Origin::Listed(self.origin) });
-        Ok(Valid { subject, mapping, with_path, doubtful: fields.doubtful })
+        Ok(Valid { subject, mapping, with_path, doubtful: self.doubtful })
     }
 
-    /// The user ID that the principal must have, where the entry pins one.
+    /// The user ID that the principal must have, where the entry pins one. A pin that pins nobody is no entry for
+    /// everybody of that name.
     fn pin(&mut self, node: Option<&Node>) -> Result<Option<Box<str>>, Invalid> {
         let Some(node) = node.filter(|_| self.by != MatchBy::ArnAlone) else { return Ok(None) };
-        let Some(text) = self.text("userid", Some(node))? else { return Ok(None) };
-        if text.is_empty() {
-            let message = "userid is empty, and pins nobody".to_owned();
-            self.warn(node.span, message, "write the ID (AROA…, AIDA…), or remove the field");
-            return Ok(None);
-        }
+        let text = match self.text("userid", Some(node))? {
+            Some(text) if !text.trim().is_empty() => text,
+            _ => {
+                let advice = "write the ID (AROA…, AIDA…), or remove the field";
+                return Err(self.refuse(node.span, "userid is empty, and pins nobody", advice));
+            }
+        };
         // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
         if !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             let after = "\" is no principal's, so that the entry matches nobody";
@@ -241,7 +271,7 @@ impl Entry<'_> {
             let message = format!("sso is {}, not a mapping", node.kind());
             return Err(self.refuse(node.span, message, permission_set::FORM));
         };
-        match permission_set::read(pairs) {
+        match permission_set::read(pairs.iter()) {
             Ok(set) => Ok(Subject::PermissionSet(set)),
             Err(message) => Err(self.refuse(node.span, message, permission_set::FORM)),
         }
@@ -258,6 +288,17 @@ impl Entry<'_> {
         }
     }
 
+    /// A text behind an entry that ends with its groups is one of them, by its look: its hyphen stands too far left.
+    fn lost_group(&mut self, item: &Node, next: Option<&Node>) {
+        let last = item.as_mapping().and_then(|pairs| pairs.last()).and_then(|(key, _)| key.as_str());
+        if last.is_some_and(|key| key.eq_ignore_ascii_case("groups"))
+            && let Some(next) = next.filter(|next| matches!(next.value, Value::Scalar(_)))
+        {
+            let message = "a group seems to stand among the entries, outside of groups";
+            self.doubt(next.span, message, "indent its hyphen further than the entry's");
+        }
+    }
+
     fn groups(&mut self, node: Option<&Node>) -> Result<Box<[Template]>, Invalid> {
         let Some(node) = node else {
             return Ok(Box::default());
@@ -265,12 +306,14 @@ impl Entry<'_> {
         let items = match &node.value {
             Value::Null => return Ok(Box::default()),
             Value::Sequence(items) => items.as_slice(),
-            Value::Scalar(_) => {
-                self.warn(
-                    node.span,
-                    "groups is one text; taken as a list of one".to_owned(),
-                    "write a list: \"- \" before each group",
-                );
+            Value::Scalar(text) => {
+                let (message, advice) =
+                    ("groups is one text; taken as a list of one", "write a list: \"- \" before each group");
+                if text.starts_with('-') || text.contains(|c: char| c == ',' || c.is_whitespace()) {
+                    self.doubt(node.span, message, advice);
+                } else {
+                    self.warn(node.span, message, advice);
+                }
                 std::slice::from_ref(node)
             }
             Value::Mapping(_) => {
@@ -278,6 +321,7 @@ impl Entry<'_> {
                 return Err(self.refuse(node.span, "groups is a mapping, not a list", advice));
             }
         };
+        let is_list = matches!(node.value, Value::Sequence(_));
         let mut groups = Vec::with_capacity(items.len());
         for item in items {
             // A hyphen without a name gives no group today either, and nobody loses the others by it.
@@ -293,6 +337,11 @@ impl Entry<'_> {
                 let message = format!("a group is {}, not a text", item.kind());
                 return Err(self.refuse(item.span, message, "write each group's name"));
             };
+            // A group's name may have blanks, but a hyphen among them was another line's.
+            if is_list && has_hyphen(text) {
+                let advice = "begin each group on a line of its own, and indent their hyphens alike";
+                self.doubt(item.span, "a group's name holds a hyphen as of a list", advice);
+            }
             groups.push(self.template(text, item.span));
         }
         Ok(groups.into())
@@ -300,15 +349,20 @@ impl Entry<'_> {
 
     fn template(&mut self, text: &str, position: Position) -> Template {
         for (name, meant) in Template::unknown(text) {
-            let advice = meant.map_or_else(
-                || format!("there are {}", Template::names()),
-                |meant| format!("did you mean {{{{{meant}}}}}?"),
-            );
             let message = Message::quoting("{{", name, "}} is no template, and stays as it is");
-            self.warn(position, message, advice);
+            match meant {
+                Some(meant) => self.doubt(position, message, format!("did you mean {{{{{meant}}}}}?")),
+                None => self.warn(position, message, format!("there are {}", Template::names())),
+            }
         }
         Template::parse(text)
     }
+}
+
+/// Whether a group's name begins like an item of a list, or has swallowed one.
+fn has_hyphen(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with('-') || text.split_whitespace().any(|word| word == "-")
 }
 
 /// Whether a field says anything.

@@ -20,8 +20,6 @@ pub(super) struct Fields<'a> {
     pub(super) username: Option<&'a Node>,
     pub(super) groups: Option<&'a Node>,
     pub(super) user_id: Option<&'a Node>,
-    /// A field is there twice, each time with another value; or two entries' texts may have become one.
-    pub(super) doubtful: bool,
 }
 
 impl Entry<'_> {
@@ -43,10 +41,13 @@ impl Entry<'_> {
                 "groups" => (&mut fields.groups, false),
                 "userid" => (&mut fields.user_id, self.finds_by_user_id()),
                 _ => {
-                    self.unknown(name, key, value)?;
+                    self.unknown(pairs, key, value)?;
                     continue;
                 }
             };
+            if !matches!(name.to_ascii_lowercase().as_str(), "sso" | "rolearn" | "userarn") {
+                self.hold_nobody(value)?;
+            }
             // A field without a value says nothing, also beside one that has one.
             if slot.is_some() && value.value == Value::Null {
                 continue;
@@ -66,48 +67,63 @@ impl Entry<'_> {
                         advice,
                     ));
                 } else {
-                    self.doubt(key.span, &twice, "keep one; another entry begins with a hyphen of its own");
-                    fields.doubtful = true;
+                    self.doubt(key.span, twice, "keep one; another entry begins with a hyphen of its own");
+                    self.keep_whom(first);
                 }
-            }
-        }
-        for value in [fields.username, fields.groups, fields.user_id].into_iter().flatten() {
-            if let Some(nested) = named::entry_in(value) {
-                return Err(self.refuse_nested(nested));
-            }
-            if let Some(text) = named::arn_among_words(value) {
-                self.doubt(
-                    text.span,
-                    "a text holds an ARN among other words, as if lines had run together",
-                    "begin each entry with a hyphen of its own, or leave the ARN out of the text",
-                );
-                self.keep_whom(text);
-                fields.doubtful = true;
             }
         }
         Ok(fields)
     }
 
+    /// A username, groups or a user ID: they hold no other entry, and no lines that have run together.
+    fn hold_nobody(&mut self, value: &Node) -> Result<(), Invalid> {
+        if let Some(nested) = named::entry_in(value) {
+            return Err(self.refuse_nested(nested));
+        }
+        if let Some(text) = named::arn_among_words(value) {
+            self.doubt(
+                text.span,
+                "a text holds an ARN among other words, as if lines had run together",
+                "begin each entry with a hyphen of its own, or leave the ARN out of the text",
+            );
+            self.keep_whom(text);
+        }
+        Ok(())
+    }
+
     /// A field that means nothing. Where it may be a misspelling of one that names somebody, they keep what they had;
-    /// any other may name whomever it likes, in a remark for instance.
-    fn unknown(&mut self, name: &str, key: &Node, value: &Node) -> Result<(), Invalid> {
+    /// any other may name whomever it likes, in a remark for instance. Where it may be a misspelling of one that the
+    /// entry, of the fields `pairs`, lacks, the entry is doubtful.
+    fn unknown(&mut self, pairs: &[(Node, Node)], key: &Node, value: &Node) -> Result<(), Invalid> {
         for node in [key, value] {
             if let Some(nested) = named::entry_in(node) {
                 return Err(self.refuse_nested(nested));
             }
         }
+        let name = key.as_str().unwrap_or_default();
         let arn_field = self.arn_field();
-        let likeness =
-            |known: &str| strsim::normalized_damerau_levenshtein(&name.to_ascii_lowercase(), known);
-        let known = [arn_field, "username", "groups", "userid"];
-        let meant = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        let advice = match meant.filter(|meant| likeness(meant) >= LIKE) {
+        let meant = meant(name, arn_field);
+        let advice = match meant {
             Some(meant) => format!("did you mean {meant}?"),
             None => format!("known are {arn_field}, username, groups and userid"),
         };
-        self.warn(key.span, Message::quoting("the field \"", name, "\" means nothing here"), advice);
-        if named::NAMING.into_iter().any(|naming| likeness(naming) >= LIKE) {
-            self.keep_whom(value);
+        let message = Message::quoting("the field \"", name, "\" means nothing here");
+        // An entry that names nobody otherwise is invalid, and told of as such.
+        let names_another = is_misspelt_naming(name) && self.keep_whom(value);
+        if names_another && (has(pairs, arn_field) || has(pairs, "sso")) {
+            let message = message.and("; whom it names keeps what was last good");
+            self.fail(key.span, message, format!("{advice} to take their access away, remove it"));
+            return Ok(());
+        }
+        match meant {
+            Some("userid") if self.pins() && is_within_two_slips(name, "userid") && !has(pairs, "userid") => {
+                let message = message.and(", and pins nobody");
+                return Err(self.refuse(key.span, message, "did you mean userid? or remove the field"));
+            }
+            Some(meant @ ("username" | "groups")) if !has(pairs, meant) => {
+                self.doubt(key.span, message, advice);
+            }
+            _ => self.warn(key.span, message, advice),
         }
         Ok(())
     }
@@ -116,4 +132,36 @@ impl Entry<'_> {
         let advice = "indent its hyphen as that of the other entries";
         self.refuse(nested.span, "holds another entry inside", advice)
     }
+}
+
+fn likeness(name: &str, known: &str) -> f64 {
+    strsim::normalized_damerau_levenshtein(&name.to_ascii_lowercase(), known)
+}
+
+/// The known field that `name` may be a misspelling of.
+fn meant(name: &str, arn_field: &'static str) -> Option<&'static str> {
+    // By its letters it is nearer to userid.
+    if name.eq_ignore_ascii_case("user") {
+        return Some("username");
+    }
+    let known = [arn_field, "username", "groups", "userid"];
+    let meant = known.into_iter().max_by(|a, b| likeness(name, a).total_cmp(&likeness(name, b)));
+    meant.filter(|meant| likeness(name, meant) >= LIKE)
+}
+
+/// Whether `name` is a slip or two away from a field that names somebody. `oldRoleArn`, say, is a remark on who was.
+fn is_misspelt_naming(name: &str) -> bool {
+    named::NAMING.into_iter().any(|naming| is_within_two_slips(name, naming))
+}
+
+/// Of a short field one slip, since any short name is two away from it.
+fn is_within_two_slips(name: &str, known: &str) -> bool {
+    let slips = if known.len() > 4 { 2 } else { 1 };
+    strsim::damerau_levenshtein(&name.to_ascii_lowercase(), known) <= slips
+}
+
+/// Whether one of `pairs` is the field `name`, with a value.
+fn has(pairs: &[(Node, Node)], name: &str) -> bool {
+    let is_it = |key: &Node| key.as_str().is_some_and(|key| key.eq_ignore_ascii_case(name));
+    pairs.iter().any(|(key, value)| is_it(key) && value.value != Value::Null)
 }

@@ -84,8 +84,8 @@ pub(super) struct Valid {
     pub(super) mapping: Arc<Mapping>,
     /// The role's ARN was written with its path. One without wins over it: today it alone matches.
     pub(super) with_path: bool,
-    /// A field is there twice, each time with another value. It counts, by the last one as today, only where
-    /// nothing was last good.
+    /// It may well not be what was meant: a field twice with two values, a misspelt field or template, groups that
+    /// have run together. It counts, as today, only where nothing was last good.
     pub(super) doubtful: bool,
 }
 
@@ -128,12 +128,13 @@ pub(super) fn read(
         }
     };
     let mut parsed = Parsed::default();
-    for (index, item) in items.iter().enumerate() {
+    let followers = items.iter().skip(1).map(Some).chain([None]);
+    for (index, (item, next)) in items.iter().zip(followers).enumerate() {
         let origin = Listed { section, entry: index + 1, position: item.span };
         let mut entry = entry::Entry::new(origin, by, diagnostics);
         let result = match section {
             Section::Accounts => entry.account(item),
-            Section::Roles | Section::Users => entry.principal(item),
+            Section::Roles | Section::Users => entry.principal(item, next),
         };
         parsed.named.append(&mut entry.others);
         match result {

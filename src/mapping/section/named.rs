@@ -60,13 +60,20 @@ fn walk(section: Section, by: MatchBy, node: &Node, texts_name: bool, subjects: 
         }
         Value::Null | Value::Scalar(_) => {}
         Value::Sequence(items) => {
+            // Each field of a permission set behind a hyphen of its own.
+            let pairs = items.iter().filter_map(Node::as_mapping).flatten();
+            if by != MatchBy::UserId
+                && let Ok(set) = permission_set::read(pairs)
+            {
+                subjects.push(Subject::PermissionSet(set));
+            }
             for item in items {
                 walk(section, by, item, texts_name, subjects);
             }
         }
         Value::Mapping(pairs) => {
             if by != MatchBy::UserId
-                && let Ok(set) = permission_set::read(pairs)
+                && let Ok(set) = permission_set::read(pairs.iter())
             {
                 subjects.push(Subject::PermissionSet(set));
             }
@@ -99,9 +106,20 @@ fn words(section: Section, text: &str, subjects: &mut Vec<Subject>) {
             let short = (Arn::MAX_LEN + 1..=Arn::MAX_LEN + 4).find_map(|end| tail.get(..end));
             let tail = short.unwrap_or(tail);
             let arn = tail.split_once(",arn:").map_or(tail, |(arn, _)| arn).trim_end_matches(around);
-            subjects.extend(Principal::parse(arn).map(|principal| Subject::Principal(principal.match_key())));
+            let whole = Principal::parse(arn);
+            let named = whole.or_else(|_| Principal::parse(&mended(arn)));
+            subjects.extend(named.map(|principal| Subject::Principal(principal.match_key())));
         }
     }
+}
+
+/// `arn` up to the first character that no name has, such as a typographic quote or an invisible blank, and with one
+/// slash where there are several, or none at its end.
+fn mended(arn: &str) -> String {
+    // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html#reference_iam-quotas-names
+    let is_foreign = |c: char| !c.is_ascii_alphanumeric() && !":/_+=,.@-".contains(c);
+    let arn = arn.split(is_foreign).next().unwrap_or_default();
+    arn.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
 }
 
 fn is_one_of(key: &Node, names: &[&str]) -> bool {

@@ -6,14 +6,16 @@ use crate::{identity::AccountId, mapping::PermissionSet, yaml::Node};
 pub(super) const FORM: &str =
     "write sso with permissionSetName, accountID and, outside partition aws, partition";
 
-/// Reads the fields of `sso`.
+/// Reads the fields of `sso`, of which the last of a name counts.
 ///
 /// # Errors
 /// What is wrong, in words.
-pub(super) fn read(pairs: &[(Node, Node)]) -> Result<PermissionSet, &'static str> {
+pub(super) fn read<'n>(
+    pairs: impl DoubleEndedIterator<Item = &'n (Node, Node)> + Clone,
+) -> Result<PermissionSet, &'static str> {
     let field = |wanted: &str| {
         let is_it = |key: &Node| key.as_str().is_some_and(|key| key.eq_ignore_ascii_case(wanted));
-        pairs.iter().rev().find(|(key, _)| is_it(key)).and_then(|(_, value)| value.as_str())
+        pairs.clone().rev().find(|(key, _)| is_it(key)).and_then(|(_, value)| value.as_str())
     };
     let partition = field("partition").filter(|text| !text.is_empty()).unwrap_or("aws");
     let (Ok(partition), Some(account)) =

@@ -1,3 +1,4 @@
+mod doubts;
 mod keeping;
 mod keys;
 mod pins;

@@ -20,16 +20,50 @@ fn a_pin_lets_in_whom_it_names_and_nobody_else() {
     }
 }
 
+/// Whoever wrote it meant one principal, and not whoever comes under its name.
 #[test]
-fn a_pin_that_cannot_be_read_makes_the_entry_invalid_and_an_empty_one_is_told() {
-    for id in ["[AROAEXAMPLE]", "{a: b}"] {
-        let (snapshot, diagnostics) = load(&[("mapRoles", &pinned(id))]);
-        only(&diagnostics, Severity::Error, "not a text");
-        assert_eq!(who(&snapshot, &role("A")), "-", "{id}");
+fn a_pin_that_pins_nobody_lets_nobody_in_and_keeps_what_was_last_good() {
+    let (before, diagnostics) = load(&[("mapRoles", &pinned("AROAEXAMPLE"))]);
+    assert_eq!(diagnostics, []);
+    let empty = "userid is empty, and pins nobody";
+    for (written, told) in [
+        ("userid: [AROAEXAMPLE]", "not a text"),
+        ("userid: {a: b}", "not a text"),
+        ("userid: ''", empty),
+        ("userid: ' '", empty),
+        ("userid:", empty),
+        ("userid: ~", empty),
+        ("user_id: AROAEXAMPLE", "the field \"user_id\" means nothing here, and pins nobody"),
+        ("user-Id: AROAOTHER", "did you mean userid?"),
+        ("usrid: AROAOTHER", "did you mean userid?"),
+        ("userids: [AROAOTHER]", "did you mean userid?"),
+    ] {
+        let text = pinned("AROAEXAMPLE").replace("userid: AROAEXAMPLE", written);
+        let (fresh, diagnostics) = load(&[("mapRoles", &text)]);
+        only(&diagnostics, Severity::Error, told);
+        assert_eq!(who(&fresh, &role("A")), "-", "{written}");
+        let (after, _) = Snapshot::update(Some(&before), &data(&[("mapRoles", &text)]));
+        assert_eq!((after.figures().kept, who(&after, &role("A"))), (1, "a".into()), "{written}");
     }
-    let (snapshot, diagnostics) = load(&[("mapRoles", &pinned("''"))]);
-    only(&diagnostics, Severity::Warning, "userid is empty, and pins nobody");
+}
+
+#[test]
+fn a_field_like_userid_beside_one_is_told_and_no_more() {
+    let (snapshot, diagnostics) = load(&[("mapRoles", &(pinned("AROAEXAMPLE") + "  user_id: AROAOTHER\n"))]);
+    only(&diagnostics, Severity::Warning, "did you mean userid?");
     assert_eq!(who(&snapshot, &role("A")), "a");
+}
+
+/// aws-iam-authenticator's dynamic file without `dynamicfileUserIDStrict`.
+#[test]
+fn where_user_ids_do_not_count_an_empty_one_locks_nobody_out() {
+    for written in ["userid: ''", "userid:", "user_id: AROAOTHER"] {
+        let text = pinned("AROAEXAMPLE").replace("userid: AROAEXAMPLE", written);
+        let node = yaml::parse(&text, Limits::default()).unwrap();
+        let lists = [node.as_ref(), None, None];
+        let (snapshot, _) = Snapshot::update_from_nodes(None, lists, MatchBy::ArnAlone);
+        assert_eq!(who(&snapshot, &role("A")), "a", "{written}");
+    }
 }
 
 #[test]

@@ -31,17 +31,20 @@ enum Slip {
 }
 
 fn slips() -> impl Strategy<Value = Vec<Slip>> {
+    prop::collection::vec(slip(), 1..4)
+}
+
+fn slip() -> impl Strategy<Value = Slip> {
     let place = any::<prop::sample::Index>;
     let letter = prop::sample::select("-: \t\n[]{}&*#'\"|>!%@`,?<a".chars().collect::<Vec<_>>());
-    let slip = prop_oneof![
+    prop_oneof![
         (place(), letter).prop_map(|(at, letter)| Slip::Insert(at, letter)),
         place().prop_map(Slip::Remove),
         place().prop_map(Slip::RemoveLine),
         (place(), 1..5_usize).prop_map(|(at, blanks)| Slip::Indent(at, blanks)),
         place().prop_map(Slip::Dedent),
         place().prop_map(Slip::DoubleLine),
-    ];
-    prop::collection::vec(slip, 1..4)
+    ]
 }
 
 fn make(text: &str, slip: &Slip) -> String {
@@ -88,6 +91,13 @@ fn still_names(text: &str, arn: &str) -> bool {
     })
 }
 
+/// Whether a line still has `word` between blanks, and not in a comment.
+fn still_has(text: &str, word: &str) -> bool {
+    text.lines()
+        .filter(|line| !line.contains('#'))
+        .any(|line| line.split_whitespace().any(|other| other == word))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(4096)))]
 
@@ -113,6 +123,35 @@ proptest! {
             prop_assert!(
                 !still_names(&text, &arn(name)) || who(&after, &role(name)) != "-",
                 "{} in\n{}\n{:#?}", name, text, diagnostics
+            );
+        }
+    }
+
+    #[test]
+    fn no_slip_that_leaves_an_arn_and_a_group_in_place_takes_the_group(
+        slip in slip(),
+        block in any::<bool>(),
+    ) {
+        let names = ["A", "B", "C"];
+        let good: String = names
+            .iter()
+            .map(|name| {
+                let entry = entry(name, name);
+                let groups =
+                    if block { format!("\n  - own-{name}\n  - g") } else { format!(" [ own-{name} , g ]") };
+                entry.replace(" [g]", &groups)
+            })
+            .collect();
+        let (before, _) = load(&[("mapRoles", &good)]);
+        let text = make(&good, &slip);
+        let (after, diagnostics) = Snapshot::update(Some(&before), &data(&[("mapRoles", &text)]));
+        for name in names {
+            let (arn, group) = (format!("arn:aws:iam::{ACCOUNT}:role/{name}"), format!("own-{name}"));
+            prop_assert!(
+                !still_names(&text, &arn)
+                    || !still_has(&text, &group)
+                    || who(&after, &role(name)).split([',', ' ']).any(|had| had == group),
+                "{} is {} in\n{}\n{:#?}", name, who(&after, &role(name)), text, diagnostics
             );
         }
     }

@@ -142,24 +142,41 @@ fn what_cannot_be_mapped_is_told_with_advice_and_skipped() {
 #[test]
 fn what_is_odd_works_and_is_told() {
     let arn = format!("arn:aws:iam::{ACCOUNT}:role/A");
-    for (entry, text, want) in [
-        (format!("{{rolearn: '{arn}', username: a, groups: g}}"), "groups is one text", "a,g"),
+    for (entry, severity, text, want) in [
+        (
+            format!("{{rolearn: '{arn}', username: a, groups: g}}"),
+            Severity::Warning,
+            "groups is one text",
+            "a,g",
+        ),
         (
             format!("{{rolearn: '{arn}', username: 'n:{{{{EC2PrivateDnsName}}}}'}}"),
+            Severity::Error,
             "did you mean {{EC2PrivateDNSName}}?",
             "n:{{EC2PrivateDnsName}}",
         ),
-        (format!("{{rolearn: '{arn}', username: '{{{{Foo}}}}'}}"), "there are {{AccountID}}", "{{Foo}}"),
+        (
+            format!("{{rolearn: '{arn}', username: '{{{{Foo}}}}'}}"),
+            Severity::Warning,
+            "there are {{AccountID}}",
+            "{{Foo}}",
+        ),
         (
             format!("{{rolearn: '{arn}', username: a, groups: [g, ]}}").replace("g, ", "g, ~"),
+            Severity::Warning,
             "without a name",
             "a,g",
         ),
-        (format!("{{rolearn: '{arn}', username: a, group: x}}"), "\"group\" means nothing here", "a"),
-        (format!("{{rolearn: '{arn}', username: a, username: a}}"), "there twice", "a"),
+        (
+            format!("{{rolearn: '{arn}', username: a, group: x}}"),
+            Severity::Error,
+            "\"group\" means nothing here",
+            "a",
+        ),
+        (format!("{{rolearn: '{arn}', username: a, username: a}}"), Severity::Warning, "there twice", "a"),
     ] {
         let (snapshot, diagnostics) = load(&[("mapRoles", &format!("- {entry}\n"))]);
-        only(&diagnostics, Severity::Warning, text);
+        only(&diagnostics, severity, text);
         assert_eq!(who(&snapshot, &role("A")), want);
     }
 }

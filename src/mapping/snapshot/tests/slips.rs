@@ -36,6 +36,13 @@ fn whoever_is_named_in_a_slipped_entry_keeps_what_was_last_good() {
             "line 5, column 5: holds another entry inside",
         ),
         (
+            "an entry among the groups of the one before, whose fields stand below",
+            format!(
+                "- rolearn: {A}\n  username: a\n  groups:\n  - ga\n  - rolearn: {B}\n  username: b\n  groups: [gb]"
+            ),
+            "line 5, column 5: holds another entry inside",
+        ),
+        (
             "an entry as a username",
             format!("- rolearn: {A}\n  groups: [ga]\n  username:\n  - rolearn: {B}\n    username: b"),
             "holds another entry inside",
@@ -87,6 +94,41 @@ fn whoever_is_named_in_a_slipped_entry_keeps_what_was_last_good() {
 }
 
 #[test]
+fn whom_an_arn_with_something_too_many_names_keeps_what_they_had() {
+    for arn in [
+        format!("\u{201c}{A}\u{201d}"),
+        format!("\u{ab}{A}\u{bb}"),
+        format!("{A}\u{200b}"),
+        format!("{A}\u{a0}x"),
+        format!("{A}/"),
+        format!("{A}//"),
+        A.replace("role/", "role//"),
+        format!("{A}\u{2026}"),
+        format!("{A})."),
+        format!("'{A}|'"),
+    ] {
+        let edit = format!("- rolearn: {arn}\n  username: new\n");
+        let (after, diagnostics) = Snapshot::update(Some(&before()), &data(&[("mapRoles", &edit)]));
+        only(&diagnostics, Severity::Error, "is no ARN that can be mapped");
+        assert_eq!((who(&after, &role("A")), who(&after, &role("B"))), ("a,ga".into(), "-".into()), "{arn}");
+    }
+}
+
+#[test]
+fn a_permission_set_whose_fields_got_hyphens_keeps_what_it_had() {
+    let fields = |hyphen: &str| {
+        format!(
+            "- sso:\n    {hyphen}permissionSetName: Admin\n    {hyphen}accountID: '{ACCOUNT}'\n    {hyphen}partition: aws\n  username: admin\n"
+        )
+    };
+    let (before, diagnostics) = load(&[("mapRoles", &fields(""))]);
+    assert_eq!(diagnostics, []);
+    let (after, diagnostics) = Snapshot::update(Some(&before), &data(&[("mapRoles", &fields("- "))]));
+    only(&diagnostics, Severity::Error, "sso is a list, not a mapping");
+    assert_eq!(who(&after, &role("AWSReservedSSO_Admin_0123456789abcdef")), "admin");
+}
+
+#[test]
 fn a_slipped_entry_gives_nobody_anothers_groups() {
     let edit =
         format!("- rolearn: {A}\n  username: a\n  rolearn: {B}\n  username: b\n  groups: ['system:masters']");
@@ -108,11 +150,26 @@ fn a_field_that_is_there_twice_counts_only_where_nothing_was_last_good() {
 }
 
 #[test]
-fn whom_a_field_that_means_nothing_names_keeps_what_they_had_and_the_entry_counts() {
-    let edit = format!("- rolearn: {A}\n  username: new\n  rolearm: {B}\n");
-    let (after, diagnostics) = Snapshot::update(Some(&before()), &data(&[("mapRoles", &edit)]));
-    only(&diagnostics, Severity::Warning, "did you mean rolearn?");
-    assert_eq!((who(&after, &role("A")), who(&after, &role("B"))), ("new".into(), "b,gb".into()));
+fn whom_a_misspelt_naming_field_names_keeps_what_they_had_and_the_entry_counts() {
+    for field in ["rolearm", "role_arn", "rolearns", "role-Arn", "rolarn", "RoleARN2"] {
+        let edit = format!("- rolearn: {A}\n  username: new\n  {field}: {B}\n");
+        let (after, diagnostics) = Snapshot::update(Some(&before()), &data(&[("mapRoles", &edit)]));
+        only(&diagnostics, Severity::Error, "whom it names keeps what was last good; did you mean rolearn?");
+        assert_eq!((who(&after, &role("A")), who(&after, &role("B"))), ("new".into(), "b,gb".into()));
+        assert_eq!(after.figures().invalid, 0, "{field}");
+    }
+}
+
+/// A remark on who was is no slip: an entry that is gone is gone.
+#[test]
+fn whom_a_field_names_that_is_but_somewhat_like_a_naming_one_loses_what_they_had() {
+    for field in ["oldRoleArn", "previousrolearn", "role", "also", "roles", "arn"] {
+        let edit = format!("- rolearn: {A}\n  username: new\n  groups: []\n  {field}: {B}\n");
+        let (after, diagnostics) = Snapshot::update(Some(&before()), &data(&[("mapRoles", &edit)]));
+        only(&diagnostics, Severity::Warning, "means nothing here");
+        assert_eq!((who(&after, &role("A")), who(&after, &role("B"))), ("new".into(), "-".into()), "{field}");
+        assert_eq!(after.figures().kept, 0, "{field}");
+    }
 }
 
 #[test]

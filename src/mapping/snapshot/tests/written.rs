@@ -149,15 +149,25 @@ fn an_assumed_roles_arn() {
 
 #[test]
 fn misspelt_and_unknown_templates() {
-    for (written, told) in [
-        ("system:node:{{EC2PrivateDnsName}}", "did you mean {{EC2PrivateDNSName}}?"),
-        ("{{ SessionName }}", "did you mean {{SessionName}}?"),
-        ("{{Foo}}", "{{Foo}} is no template, and stays as it is; there are {{AccountID}}"),
+    for (written, severity, told, want) in [
+        (
+            "system:node:{{EC2PrivateDnsName}}",
+            Severity::Error,
+            "did you mean {{EC2PrivateDNSName}}?",
+            "old,g",
+        ),
+        ("{{ SessionName }}", Severity::Error, "did you mean {{SessionName}}?", "old,g"),
+        (
+            "{{Foo}}",
+            Severity::Warning,
+            "{{Foo}} is no template, and stays as it is; there are {{AccountID}}",
+            "{{Foo}},g",
+        ),
     ] {
         let (after, diagnostics) =
             edit(&beside(&edited().replace("username: new", &format!("username: '{written}'"))));
-        only(&diagnostics, Severity::Warning, told);
-        assert_eq!(who(&after, &role("Edited")), format!("{written},g"));
+        only(&diagnostics, severity, told);
+        assert_eq!(who(&after, &role("Edited")), want);
     }
 }
 
