@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use super::{
     admission::{self, Admission},
     answer::{self, Answer},
-    body::{BodyBudget, BodyError},
+    body::{BodyBudget, BodyError, Limits},
     health, token_review,
 };
 use crate::{
@@ -48,7 +48,7 @@ impl Router {
             authenticator,
             audiences,
             metrics,
-            bodies: BodyBudget::new(),
+            bodies: BodyBudget::new(Limits::TOKEN_REVIEWS),
             admission: Admission::new(Vec::new()),
             reviews: AtomicU64::new(0),
         }
