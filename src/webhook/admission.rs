@@ -22,8 +22,9 @@ use super::{
     body::{BodyBudget, BodyError, Limits},
 };
 use crate::{
-    mapping::{AwsAuth, Edit},
+    mapping::{AwsAuth, BackendMode, CurrentChain, Edit, Snapshot, Warning},
     source::config_map::{NAME, NAMESPACE},
+    telemetry::Quotes,
 };
 
 /// The path.
@@ -42,6 +43,7 @@ const MAX_WARNING: usize = 250;
 pub struct Admission {
     /// Beginnings of usernames that aws-auth may not give.
     reserved: Vec<String>,
+    quotes: Quotes,
     bodies: BodyBudget,
     turns: Arc<Semaphore>,
 }
@@ -161,15 +163,19 @@ struct Cause {
 }
 
 impl Admission {
-    /// `reserved` are beginnings of usernames that aws-auth may not give.
+    /// `reserved` are beginnings of usernames that aws-auth may not give; `quotes` says whether answers quote what is
+    /// in aws-auth.
     #[must_use]
-    pub fn new(reserved: Vec<String>) -> Self {
+    pub fn new(reserved: Vec<String>, quotes: Quotes) -> Self {
         let (bodies, turns) = (BodyBudget::new(Limits::ADMISSION_REVIEWS), Semaphore::new(AT_ONCE));
-        Self { reserved, bodies, turns: Arc::new(turns) }
+        Self { reserved, quotes, bodies, turns: Arc::new(turns) }
     }
 
-    /// Answers the review that is `body`.
-    pub async fn answer<B: Body<Data = Bytes> + Unpin>(&self, body: B) -> (Answer, Verdict) {
+    /// Answers the review that is `body`, where `chain` is in force.
+    pub async fn answer<B>(&self, body: B, chain: &CurrentChain) -> (Answer, Verdict)
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
         let unanswered = |answer| (answer, Verdict::Unanswered);
         // The turn comes after the body: whoever sends slowly keeps nobody's edit from being looked at.
         let body = match self.bodies.read(body).await {
@@ -181,11 +187,12 @@ impl Admission {
             let text = "too many edits are being looked at; try again";
             return unanswered(answer::try_again(StatusCode::SERVICE_UNAVAILABLE, text, 1));
         };
-        let reserved = self.reserved.clone();
+        let (reserved, quotes) = (self.reserved.clone(), self.quotes);
+        let in_force = chain.get().snapshot(BackendMode::EksConfigMap);
         // A mebibyte of YAML takes a while, in which token reviews are answered. The turn ends with the work, which
         // goes on where whoever asked is gone.
         let reviewed = tokio::task::spawn_blocking(move || {
-            let reviewed = review(body.bytes(), &reserved);
+            let reviewed = review(body.bytes(), in_force.as_deref(), &reserved, quotes);
             drop((body, turn));
             reviewed
         });
@@ -208,18 +215,27 @@ impl Admission {
     }
 }
 
-fn review(body: &[u8], reserved: &[String]) -> Result<(Answer, Verdict), serde_json::Error> {
+fn review(
+    body: &[u8],
+    in_force: Option<&Snapshot>,
+    reserved: &[String],
+    quotes: Quotes,
+) -> Result<(Answer, Verdict), serde_json::Error> {
     let Review { request, .. } = serde_json::from_slice(body)?;
     let is_aws_auth =
         request.kind.kind == "ConfigMap" && request.namespace == NAMESPACE && request.name == NAME;
     let edit = if is_aws_auth {
         let (before, after) = (request.old_object.map(AwsAuth::from), request.object.map(AwsAuth::from));
-        Edit::review(before.as_ref(), after.as_ref(), reserved)
+        Edit::review(in_force, before.as_ref(), after.as_ref(), reserved)
     } else {
         Edit::default()
     };
+    let edit = match quotes {
+        Quotes::Shown => edit,
+        Quotes::Withheld => edit.without_quotes(),
+    };
     let allowed = edit.refusals.is_empty();
-    let shorten = |warning: String| warning.chars().take(MAX_WARNING).collect();
+    let shorten = |warning: Warning| warning.to_string().chars().take(MAX_WARNING).collect();
     let response = Response {
         uid: &request.uid,
         allowed,
@@ -280,8 +296,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::mapping::Chain;
 
     const GOOD: &str = "- rolearn: arn:aws:iam::111122223333:role/A\n  username: a\n";
+
+    fn chain() -> CurrentChain {
+        CurrentChain::new(Chain::new(Vec::new()))
+    }
 
     fn config_map(roles: &str) -> Value {
         json!({"kind": "ConfigMap", "data": {"mapRoles": roles}, "metadata": {"name": "aws-auth"}})
@@ -298,7 +319,7 @@ mod tests {
     }
 
     async fn ask(admission: &Admission, body: String) -> (u16, Value, Verdict) {
-        let (answer, verdict) = admission.answer(Full::new(Bytes::from(body))).await;
+        let (answer, verdict) = admission.answer(Full::new(Bytes::from(body)), &chain()).await;
         let code = answer.status().as_u16();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         (code, serde_json::from_slice(&body).unwrap(), verdict)
@@ -306,7 +327,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_broken_edit_is_refused_with_its_causes_and_a_good_one_is_not() {
-        let admission = Admission::new(Vec::new());
+        let admission = Admission::new(Vec::new(), Quotes::Shown);
         let (good, broken) = (config_map(GOOD), config_map(&GOOD.replace("rolearn", "arn")));
         let (code, body, verdict) = ask(&admission, request("aws-auth", &good, &broken).to_string()).await;
         assert_eq!((code, verdict), (200, Verdict::Refused));
@@ -329,7 +350,7 @@ mod tests {
 
     #[tokio::test]
     async fn deleting_is_allowed_with_a_warning() {
-        let admission = Admission::new(Vec::new());
+        let admission = Admission::new(Vec::new(), Quotes::Shown);
         let masters = config_map(&format!("{GOOD}  groups: ['system:masters']\n"));
         let (_, body, _) = ask(&admission, request("aws-auth", &masters, &Value::Null).to_string()).await;
         assert_eq!(body["response"]["allowed"], true);
@@ -337,8 +358,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_a_broken_aws_auth_keeps_in_force_counts_as_what_was_there() {
+        let (backend, publisher) = BackendMode::EksConfigMap.backend();
+        let masters =
+            BTreeMap::from([("mapRoles".to_owned(), format!("{GOOD}  groups: ['system:masters']\n"))]);
+        publisher.publish(Arc::new(Snapshot::update(None, &masters.into()).0));
+        let chain = CurrentChain::new(Chain::new(vec![backend]));
+        let edit = request("aws-auth", &config_map("- ["), &config_map("")).to_string();
+        let admission = Admission::new(Vec::new(), Quotes::Shown);
+        let (answer, verdict) = admission.answer(Full::new(Bytes::from(edit)), &chain).await;
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(verdict, Verdict::Allowed);
+        assert!(body["response"]["warnings"][0].as_str().unwrap().contains("system:masters goes"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn where_accounts_are_scrubbed_an_answer_quotes_no_arn() {
+        let admission = Admission::new(vec!["a".to_owned()], Quotes::Withheld);
+        let broken = format!("{GOOD}- rolearn: arn:aws:iam::111122223333:rule/A\n  username: b\n");
+        for after in [GOOD, &broken] {
+            let edit = request("aws-auth", &Value::Null, &config_map(after)).to_string();
+            let (_, body, _) = ask(&admission, edit).await;
+            assert!(!body["response"]["warnings"].as_array().unwrap().is_empty(), "{body}");
+            assert!(!body.to_string().contains("111122223333"), "{body}");
+        }
+    }
+
+    #[tokio::test]
     async fn anything_else_is_not_answered() {
-        let admission = Admission::new(Vec::new());
+        let admission = Admission::new(Vec::new(), Quotes::Shown);
         for body in
             ["", "{}", r#"{"apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview","request":{}}"#]
         {
@@ -351,7 +400,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_sent_is_not_in_the_answer_about_it() {
-        let admission = Admission::new(Vec::new());
+        let admission = Admission::new(Vec::new(), Quotes::Shown);
         for body in ["k8s-aws-v1.canary", r#""k8s-aws-v1.canary""#, r#"{"kind": "k8s-aws-v1.canary"}"#] {
             let (code, answer, _) = ask(&admission, body.to_owned()).await;
             let message = answer.to_string();
@@ -362,10 +411,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn slow_bodies_hold_nobody_up_and_a_turn_is_waited_for_within_bounds() {
-        let admission = Admission::new(Vec::new());
+        let admission = Admission::new(Vec::new(), Quotes::Shown);
         let edit = request("aws-auth", &Value::Null, &config_map(GOOD)).to_string();
         let never = || StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
-        let mut slow: Vec<_> = (0..20).map(|_| Box::pin(admission.answer(never()))).collect();
+        let chain = chain();
+        let mut slow: Vec<_> = (0..20).map(|_| Box::pin(admission.answer(never(), &chain))).collect();
         for body in &mut slow {
             assert!(futures::poll!(body.as_mut()).is_pending());
         }
@@ -389,12 +439,13 @@ mod tests {
             .max_blocking_threads(1)
             .build()
             .unwrap();
-        let admission = Admission::new(Vec::new());
+        let admission = Admission::new(Vec::new(), Quotes::Shown);
         runtime.block_on(async {
+            let chain = chain();
             let (end, ended) = mpsc::channel::<()>();
             let busy = tokio::task::spawn_blocking(move || ended.recv());
             let edit = request("aws-auth", &Value::Null, &config_map(GOOD)).to_string();
-            let mut asked = Box::pin(admission.answer(Full::new(Bytes::from(edit))));
+            let mut asked = Box::pin(admission.answer(Full::new(Bytes::from(edit)), &chain));
             assert!(futures::poll!(asked.as_mut()).is_pending());
             assert_eq!(admission.turns.available_permits(), AT_ONCE - 1);
             drop(asked);
