@@ -121,7 +121,8 @@ impl Server {
         }
         let reserved =
             settings.reserved_prefixes.iter().filter(|(mode, _)| *mode == BackendMode::EksConfigMap);
-        let admission = Admission::new(reserved.flat_map(|(_, prefixes)| prefixes.clone()).collect());
+        let quotes = Quotes::where_any_is_scrubbed(!settings.scrubbed_accounts.is_empty());
+        let admission = Admission::new(reserved.flat_map(|(_, prefixes)| prefixes.clone()).collect(), quotes);
         let backends = BackendSettings {
             kubeconfig: settings.kubeconfig,
             master: settings.master,
@@ -136,7 +137,7 @@ impl Server {
             administrators: Arc::new(Snapshot::administrators(administrators)),
             reserved_prefixes: settings.reserved_prefixes,
             permission_sets: settings.permission_sets,
-            quotes: Quotes::where_any_is_scrubbed(!settings.scrubbed_accounts.is_empty()),
+            quotes,
         };
         let backends = Backends::start(backends, metrics.clone(), &settings.backend_modes).await?;
         let client = Client::new(&settings.sts, &settings.cluster_id, metrics.clone())?;

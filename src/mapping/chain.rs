@@ -267,6 +267,13 @@ impl Chain {
         self.0.iter().map(Backend::state)
     }
 
+    /// What the backend `mode` has in force; `None` where it has loaded nothing, or is none of them.
+    #[must_use]
+    pub fn snapshot(&self, mode: BackendMode) -> Option<Arc<Snapshot>> {
+        let backend = self.0.iter().find(|backend| backend.mode == mode)?;
+        backend.slot.load().as_ref().map(|published| Arc::clone(&published.snapshot))
+    }
+
     /// Who `identity` is. Within a backend, entries come before accounts; the first backend that matches wins.
     #[must_use]
     pub fn map(&self, identity: &Identity) -> Mapped {

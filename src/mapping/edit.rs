@@ -1,8 +1,12 @@
 //! What is to be said of an edit of aws-auth before it is made.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    fmt,
+};
 
-use super::{AwsAuth, Change, Diagnostic, Place, Section, Severity, Snapshot};
+use super::{AwsAuth, Change, Diagnostic, Place, Section, Severity, Snapshot, Subject, aws_auth::Found};
+use crate::yaml::{self, Limits, Node, Position, Value};
 
 /// How many warnings of one kind are given.
 const MAX_WARNINGS: usize = 10;
@@ -12,8 +16,63 @@ const MAX_WARNINGS: usize = 10;
 pub struct Edit {
     /// What is invalid in it, and was not before: reasons to refuse it.
     pub refusals: Vec<Diagnostic>,
-    /// What whoever makes it should know.
-    pub warnings: Vec<String>,
+    /// What whoever makes it should know, the gravest first: an API server drops what is too much of it.
+    pub warnings: Vec<Warning>,
+}
+
+/// What whoever makes an edit should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// The last mapping goes to a group that a cluster needs.
+    LastOf {
+        /// The group.
+        group: &'static str,
+        /// What that means.
+        meaning: &'static str,
+    },
+    /// A mapping gives a username that aws-auth may not give.
+    Reserved {
+        /// The beginning that is reserved.
+        prefix: String,
+        /// The username and whom it is given, unless that is withheld.
+        given: Option<(String, Subject)>,
+    },
+    /// It was invalid before as well.
+    Still(Diagnostic),
+    /// It takes effect, but perhaps not as meant.
+    Odd(Diagnostic),
+}
+
+impl Warning {
+    /// The same without what it quotes.
+    #[must_use]
+    pub fn without_quote(self) -> Self {
+        match self {
+            Self::LastOf { .. } => self,
+            Self::Reserved { prefix, .. } => Self::Reserved { prefix, given: None },
+            Self::Still(diagnostic) => Self::Still(diagnostic.without_quote()),
+            Self::Odd(diagnostic) => Self::Odd(diagnostic.without_quote()),
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LastOf { group, meaning } => write!(f, "the last mapping to {group} goes: {meaning}"),
+            Self::Reserved { prefix, given: Some((username, subject)) } => {
+                write!(f, "{username} begins with {prefix}, which is reserved: {subject} will be refused")
+            }
+            Self::Reserved { prefix, given: None } => {
+                write!(
+                    f,
+                    "a username begins with {prefix}, which is reserved: whom it is given will be refused"
+                )
+            }
+            Self::Still(diagnostic) => write!(f, "still: {diagnostic}"),
+            Self::Odd(diagnostic) => diagnostic.fmt(f),
+        }
+    }
 }
 
 /// Groups whose last mapping is worth a warning, with what that means.
@@ -26,67 +85,184 @@ const VITAL: [(&str, &str); 2] = [
 ];
 
 impl Edit {
-    /// Looks at an edit from `before` to `after`; a ConfigMap that is not there is `None`. `reserved` are beginnings
-    /// of usernames that aws-auth may not give.
+    /// Looks at an edit from `before` to `after`; a ConfigMap that is not there is `None`. `in_force` is what aws-auth
+    /// maps now, where that is known: a text that cannot be read leaves it as it is. `reserved` are beginnings of
+    /// usernames that aws-auth may not give.
     ///
     /// What was invalid before does not stand in the way of an edit that leaves it as it is, so that one mistake can
-    /// be mended after the other.
+    /// be mended after the other. Nor does what is invalid in a list that could not be read before: it is seen now,
+    /// and was there already.
     #[must_use]
-    pub fn review(before: Option<&AwsAuth>, after: Option<&AwsAuth>, reserved: &[String]) -> Self {
+    pub fn review(
+        in_force: Option<&Snapshot>,
+        before: Option<&AwsAuth>,
+        after: Option<&AwsAuth>,
+        reserved: &[String],
+    ) -> Self {
         let empty = AwsAuth::default();
-        let (old, old_diagnostics) = Snapshot::update(None, before.unwrap_or(&empty));
-        let (new, diagnostics) = Snapshot::update(Some(&old), after.unwrap_or(&empty));
-        let mut known: HashMap<_, usize> = HashMap::new();
-        for diagnostic in &old_diagnostics {
-            *known.entry(what(diagnostic)).or_default() += 1;
-        }
-        let mut edit = Self::default();
-        let mut warned = 0;
+        let (before, after) = (before.unwrap_or(&empty), after.unwrap_or(&empty));
+        let (old, old_diagnostics) = Snapshot::update(in_force, before);
+        let (new, diagnostics) = Snapshot::update(Some(&old), after);
+        let mut known = Known::new(before, after, &old_diagnostics, &diagnostics);
+        let (mut refusals, mut still, mut odd) = (Vec::new(), Vec::new(), Vec::new());
         for diagnostic in diagnostics {
-            let left = known.get_mut(&what(&diagnostic)).filter(|left| **left > 0);
-            match (left, diagnostic.severity) {
-                (None, Severity::Error) => edit.refusals.push(diagnostic),
-                (Some(left), Severity::Error) => {
-                    *left -= 1;
-                    edit.warnings.push(format!("still: {diagnostic}"));
+            let was_known = known.take(&diagnostic);
+            match diagnostic.severity {
+                Severity::Error if was_known || was_unread(&old, &diagnostic.place) => {
+                    still.push(Warning::Still(diagnostic));
                 }
-                (Some(left), Severity::Warning) => *left -= 1,
-                (None, Severity::Warning) if warned < MAX_WARNINGS => {
-                    warned += 1;
-                    edit.warnings.push(diagnostic.to_string());
-                }
-                (None, Severity::Warning) => {}
+                Severity::Error => refusals.push(diagnostic),
+                Severity::Warning if was_known => {}
+                Severity::Warning => odd.push(Warning::Odd(diagnostic)),
             }
         }
-        edit.warnings.truncate(2 * MAX_WARNINGS);
-        for (group, meaning) in VITAL {
-            if gives(&old, group) && !gives(&new, group) {
-                edit.warnings.push(format!("the last mapping to {group} goes: {meaning}"));
-            }
-        }
+        let vital = VITAL.into_iter().filter(|(group, _)| gives(&old, group) && !gives(&new, group));
+        let mut warnings: Vec<_> = vital.map(|(group, meaning)| Warning::LastOf { group, meaning }).collect();
         let changes = old.changes(&new);
-        let given = |change: &Change| -> Option<String> {
+        let given = |change: &Change| {
             let username = change.after.as_ref()?.username.clone()?;
             let prefix =
                 reserved.iter().find(|prefix| !prefix.is_empty() && username.starts_with(*prefix))?;
-            Some(format!(
-                "{username} begins with {prefix}, which is reserved: {} will be refused",
-                change.subject
-            ))
+            let given = Some((username, change.subject.clone()));
+            Some(Warning::Reserved { prefix: prefix.clone(), given })
         };
-        edit.warnings.extend(changes.iter().filter_map(given).take(MAX_WARNINGS));
-        edit
+        warnings.extend(changes.iter().filter_map(given).take(MAX_WARNINGS));
+        warnings.extend(still.into_iter().take(MAX_WARNINGS));
+        warnings.extend(odd.into_iter().take(MAX_WARNINGS));
+        Self { refusals, warnings }
+    }
+
+    /// The same, which quotes nothing of what was read.
+    #[must_use]
+    pub fn without_quotes(self) -> Self {
+        Self {
+            refusals: self.refusals.into_iter().map(Diagnostic::without_quote).collect(),
+            warnings: self.warnings.into_iter().map(Warning::without_quote).collect(),
+        }
     }
 }
 
-/// What tells a diagnostic from others, wherever in its list it now stands.
-fn what(diagnostic: &Diagnostic) -> (Option<Section>, String) {
-    let section = match &diagnostic.place {
-        Place::List { section, .. } => Some(*section),
-        Place::Object(_) => None,
+/// What is wrong or odd: the list, which of its entries, and the message.
+type What = (Option<Section>, Option<usize>, String);
+
+/// What was wrong or odd before the edit.
+struct Known {
+    /// How many times, by the entries' numbers before the edit.
+    left: HashMap<What, usize>,
+    /// The entries' numbers before the edit, by those after it.
+    numbers: HashMap<(Section, usize), usize>,
+}
+
+impl Known {
+    fn new(before: &AwsAuth, after: &AwsAuth, old: &[Diagnostic], new: &[Diagnostic]) -> Self {
+        let mut left: HashMap<_, usize> = HashMap::new();
+        for diagnostic in old {
+            let (section, entry) = place(diagnostic);
+            *left.entry((section, entry, text(diagnostic))).or_default() += 1;
+        }
+        let of_entries = |diagnostics: &[Diagnostic], section| {
+            let places = diagnostics.iter().map(place);
+            places.into_iter().any(|(of, entry)| of == Some(section) && entry.is_some())
+        };
+        let mut numbers = HashMap::new();
+        for section in Section::ALL {
+            // Else there is nothing to find again.
+            if of_entries(old, section) && of_entries(new, section) {
+                let same = same_entries(&entries(before, section), &entries(after, section));
+                numbers.extend(same.into_iter().map(|(old, new)| ((section, new), old)));
+            }
+        }
+        Self { left, numbers }
+    }
+
+    /// Whether it was so before, as often as it is asked about.
+    fn take(&mut self, diagnostic: &Diagnostic) -> bool {
+        let (section, entry) = place(diagnostic);
+        let entry = match (section, entry) {
+            (Some(section), Some(entry)) => match self.numbers.get(&(section, entry)) {
+                Some(old) => Some(*old),
+                None => return false,
+            },
+            _ => None,
+        };
+        let left = self.left.get_mut(&(section, entry, text(diagnostic))).filter(|left| **left > 0);
+        left.map(|left| *left -= 1).is_some()
+    }
+}
+
+fn place(diagnostic: &Diagnostic) -> (Option<Section>, Option<usize>) {
+    match &diagnostic.place {
+        Place::List { section, entry, .. } => (Some(*section), *entry),
+        Place::Object(_) => (None, None),
+    }
+}
+
+/// The message without numbers: it may speak of other entries, by numbers that they have no more.
+fn text(diagnostic: &Diagnostic) -> String {
+    diagnostic.message.to_string().replace(|c: char| c.is_ascii_digit(), "")
+}
+
+/// An entry, wherever it stands.
+struct Entry {
+    content: String,
+    /// Its first value, which is whom it is about in most.
+    first: Option<String>,
+}
+
+/// A list's entries.
+fn entries(aws_auth: &AwsAuth, section: Section) -> Vec<Entry> {
+    let Found::Text(list) = aws_auth.find(section, &mut Vec::new()) else { return Vec::new() };
+    let document = yaml::parse_first(list, Limits::default()).ok().and_then(|first| first.document);
+    let Some(Node { value: Value::Sequence(items), .. }) = document else { return Vec::new() };
+    let nowhere = |_| Position { line: 0, column: 0 };
+    let entry = |item: Node| {
+        let first = item.as_mapping().and_then(|fields| fields.first()).and_then(|(_, value)| value.as_str());
+        let first = first.map(str::to_owned);
+        Entry { content: format!("{:?}", item.moved(&nowhere).value), first }
     };
-    // Entries are numbered in messages, too.
-    (section, diagnostic.message.to_string().replace(|c: char| c.is_ascii_digit(), ""))
+    items.into_iter().map(entry).collect()
+}
+
+/// Which entries of `new` are which of `old`, as pairs of numbers from 1: those of the same content; of the others those
+/// of the same first value; and of the rest, where there are as many of them as before, each the one in its turn.
+fn same_entries(old: &[Entry], new: &[Entry]) -> Vec<(usize, usize)> {
+    let mut same = Vec::new();
+    let (mut old, mut new): (Vec<_>, Vec<_>) = ((1..).zip(old).collect(), (1..).zip(new).collect());
+    pair(&mut old, &mut new, &mut same, |entry| Some(&entry.content));
+    pair(&mut old, &mut new, &mut same, |entry| entry.first.as_deref());
+    if old.len() == new.len() {
+        same.extend(old.into_iter().zip(new).map(|((old, _), (new, _))| (old, new)));
+    }
+    same
+}
+
+/// Moves those to `same` of which `by` says the same.
+fn pair<'a>(
+    old: &mut Vec<(usize, &'a Entry)>,
+    new: &mut Vec<(usize, &'a Entry)>,
+    same: &mut Vec<(usize, usize)>,
+    by: impl Fn(&'a Entry) -> Option<&'a str>,
+) {
+    let mut places: HashMap<&str, VecDeque<usize>> = HashMap::new();
+    for (number, entry) in old.iter() {
+        if let Some(text) = by(entry) {
+            places.entry(text).or_default().push_back(*number);
+        }
+    }
+    let mut found = HashSet::new();
+    new.retain(|(number, entry)| {
+        let place = by(entry).and_then(|text| places.get_mut(text)).and_then(VecDeque::pop_front);
+        if let Some(place) = place {
+            same.push((place, *number));
+            found.insert(place);
+        }
+        place.is_none()
+    });
+    old.retain(|(number, _)| !found.contains(number));
+}
+
+fn was_unread(old: &Snapshot, place: &Place) -> bool {
+    matches!(place, Place::List { section, .. } if old.is_unread(*section))
 }
 
 fn gives(snapshot: &Snapshot, group: &str) -> bool {
@@ -110,7 +286,7 @@ mod tests {
     }
 
     fn review(before: &str, after: &str) -> Edit {
-        Edit::review(Some(&aws_auth(before)), Some(&aws_auth(after)), &["system:".to_owned()])
+        Edit::review(None, Some(&aws_auth(before)), Some(&aws_auth(after)), &["system:".to_owned()])
     }
 
     #[test]
@@ -132,10 +308,10 @@ mod tests {
             names.iter().map(|name| entry(name, "x").replace("rolearn", "arn")).collect::<String>()
         };
         let both = broken(&["A", "B"]);
-        assert_eq!(Edit::review(None, Some(&aws_auth(&both)), &[]).refusals.len(), 2);
+        assert_eq!(Edit::review(None, None, Some(&aws_auth(&both)), &[]).refusals.len(), 2);
         let edit = review(&both, &(entry("A", "x") + &broken(&["B"])));
         assert!(edit.refusals.is_empty(), "{edit:?}");
-        assert!(edit.warnings[0].starts_with("still: mapRoles, entry 2"), "{edit:?}");
+        assert!(edit.warnings[0].to_string().starts_with("still: mapRoles, entry 2"), "{edit:?}");
         assert_eq!(review(&both, &broken(&["A", "B", "C"])).refusals.len(), 1);
     }
 
@@ -144,8 +320,9 @@ mod tests {
         let good =
             entry("Admin", "'system:masters'") + &entry("Node", "'system:bootstrappers', 'system:nodes'");
         let warnings = |after: Option<&str>| {
-            Edit::review(Some(&aws_auth(&good)), after.map(aws_auth).as_ref(), &["system:".to_owned()])
-                .warnings
+            let reserved = ["system:".to_owned()];
+            let edit = Edit::review(None, Some(&aws_auth(&good)), after.map(aws_auth).as_ref(), &reserved);
+            edit.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(warnings(Some(&good)), Vec::<String>::new());
         let all = warnings(None);
@@ -158,5 +335,76 @@ mod tests {
                 "system:admin begins with system:, which is reserved: arn:aws:iam::111122223333:role/admin will be refused"
             ]
         );
+    }
+
+    fn broken(entry: &str) -> String {
+        entry.replace("rolearn", "arn")
+    }
+
+    #[test]
+    fn mending_one_entry_does_not_let_another_one_be_broken_in_the_same_way() {
+        let (a, b) = (entry("A", "x"), entry("B", "x"));
+        let edit = review(&(broken(&a) + &b), &(a.clone() + &broken(&b)));
+        assert_eq!(edit.refusals.len(), 1, "{edit:?}");
+        let edit = review(&(broken(&a) + &b), &broken(&b));
+        assert_eq!(edit.refusals.len(), 1, "nor does removing it: {edit:?}");
+        let edit = review(&(broken(&a) + &b), &(b + &broken(&a)));
+        assert!(edit.refusals.is_empty() && edit.warnings.len() == 1, "it has moved: {edit:?}");
+        let two = broken(&a).replace("groups: [x]", "groups: {x: y}");
+        let edit = review(&two, &broken(&a));
+        assert!(edit.refusals.is_empty(), "one of two mistakes of an entry is mended: {edit:?}");
+    }
+
+    #[test]
+    fn what_is_seen_only_now_was_there_before() {
+        let (a, b) = (entry("A", "x"), broken(&entry("B", "x")));
+        let tab = a.replace("  username", "\tusername");
+        let edit = review(&(tab.clone() + &b), &(a.clone() + &b));
+        assert!(edit.refusals.is_empty(), "{edit:?}");
+        assert!(edit.warnings[0].to_string().starts_with("still: mapRoles, entry 2"), "{edit:?}");
+        let users = |roles: &str, users: &str| {
+            let data = [("mapRoles", roles), ("mapUsers", users)];
+            AwsAuth::from(BTreeMap::from(data.map(|(key, text)| (key.to_owned(), text.to_owned()))))
+        };
+        let edit = Edit::review(None, Some(&users(&tab, "")), Some(&users(&a, "- [")), &[]);
+        assert_eq!(edit.refusals.len(), 1, "that is another list: {edit:?}");
+    }
+
+    #[test]
+    fn what_a_text_that_cannot_be_read_keeps_in_force_is_not_let_go_without_a_warning() {
+        let in_force = Snapshot::update(None, &aws_auth(&entry("Admin", "'system:masters'"))).0;
+        let review = |after| {
+            Edit::review(Some(&in_force), Some(&aws_auth("- [")), Some(&aws_auth(after)), &[]).warnings
+        };
+        let told = review("");
+        assert!(matches!(told.first(), Some(Warning::LastOf { group: "system:masters", .. })), "{told:?}");
+        let told = review("- [ ");
+        assert!(matches!(told.as_slice(), [Warning::Still(_)]), "{told:?}");
+    }
+
+    #[test]
+    fn the_gravest_comes_first_and_each_kind_is_bounded() {
+        let many: String = (0..30).map(|number| broken(&entry(&format!("B{number}"), "x"))).collect();
+        let before = entry("Admin", "'system:masters'") + &many;
+        let edit = review(&before, &many.replace("username: B1\n", "username: system:b\n"));
+        assert!(matches!(edit.warnings[0], Warning::LastOf { .. }), "{edit:?}");
+        assert!(edit.warnings.len() <= 1 + MAX_WARNINGS, "{edit:?}");
+    }
+
+    #[test]
+    fn nothing_that_was_read_is_quoted_where_that_is_withheld() {
+        let before = entry("A", "x");
+        let after = before.replace("username: A", "username: system:canary").replace("role/A", "role/Canary")
+            + &entry("B", "x").replace("arn:aws:iam", "arn:canary:iam");
+        let edit = review(&before, &after);
+        let told = |edit: &Edit| {
+            let refusals = edit.refusals.iter().map(ToString::to_string);
+            let all: Vec<_> = refusals.chain(edit.warnings.iter().map(ToString::to_string)).collect();
+            all.join("\n")
+        };
+        assert_eq!(told(&edit).matches("canary").count(), 3, "{}", told(&edit));
+        let told = told(&edit.without_quotes());
+        assert!(!told.contains("anary") && !told.contains("111122223333"), "{told}");
+        assert!(told.contains("a username begins with system:, which is reserved"), "{told}");
     }
 }

@@ -40,7 +40,7 @@ pub use chain::{
 };
 pub use changes::{Change, Gives};
 pub use diagnostic::{Diagnostic, Message, Place, Severity};
-pub use edit::Edit;
+pub use edit::{Edit, Warning};
 pub use entry::{Listed, Mapping, Origin};
 pub use explain::{Explanation, NearMiss, explain};
 pub use index::{Index, Match};

@@ -24,6 +24,8 @@ pub struct Snapshot {
     contents: BTreeMap<Section, Contents>,
     index: Index,
     figures: Figures,
+    /// The lists that the last update could not read, and left as they were.
+    unread: Vec<Section>,
 }
 
 /// What an update came to, in figures.
@@ -56,6 +58,11 @@ impl Snapshot {
     #[must_use]
     pub const fn figures(&self) -> Figures {
         self.figures
+    }
+
+    /// Whether the update that it comes from could not read `section`, and left it as it was.
+    pub(super) fn is_unread(&self, section: Section) -> bool {
+        self.unread.contains(&section)
     }
 
     /// The entries in force, section by section.
@@ -159,7 +166,7 @@ impl Snapshot {
         for (subject, mapping) in contents.values().flatten() {
             index.insert(subject, mapping);
         }
-        Self { contents, index, figures: Figures::default() }
+        Self { contents, index, ..Self::default() }
     }
 
     /// This one's mappings, and those of `other` in the lists that this one has none of.
@@ -184,11 +191,13 @@ impl Snapshot {
         let (mut invalid, mut kept) = (0, 0);
         let mut contents = BTreeMap::new();
         let mut named = Vec::new();
+        let mut unread = Vec::new();
         for (section, parsed) in parsed {
             let last = before.get(&section);
             let Some(parsed) = parsed else {
                 let last = last.cloned().unwrap_or_default();
                 kept += last.len();
+                unread.push(section);
                 contents.insert(section, last);
                 continue;
             };
@@ -201,7 +210,7 @@ impl Snapshot {
             contents.insert(section, settle(section, valid, diagnostics));
         }
         kept += keep(&mut contents, named, before);
-        Self::from_contents(contents).with_figures(invalid, kept, diagnostics)
+        Self { unread, ..Self::from_contents(contents).with_figures(invalid, kept, diagnostics) }
     }
 }
 

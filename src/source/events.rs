@@ -51,7 +51,28 @@ pub(super) struct State {
     uid: Option<String>,
     resource_version: Option<String>,
     mappings: usize,
-    diagnostics: Vec<Diagnostic>,
+    /// At most [`MAX_TOLD`] diagnostics, errors first.
+    told: Vec<Diagnostic>,
+    /// How many more there are.
+    more: usize,
+}
+
+impl State {
+    fn new(object: &ObjectMeta, mappings: usize, diagnostics: &[Diagnostic]) -> Self {
+        let of = |severity| diagnostics.iter().filter(move |diagnostic| diagnostic.severity == severity);
+        let told: Vec<_> = of(Severity::Error).chain(of(Severity::Warning)).take(MAX_TOLD).cloned().collect();
+        Self {
+            uid: object.uid.clone(),
+            resource_version: object.resource_version.clone(),
+            mappings,
+            more: diagnostics.len() - told.len(),
+            told,
+        }
+    }
+
+    fn has_errors(&self) -> bool {
+        self.told.first().is_some_and(|diagnostic| diagnostic.severity == Severity::Error)
+    }
 }
 
 /// Has the latest state told. When it is dropped, telling ends.
@@ -72,10 +93,7 @@ impl Teller {
 
     /// Tells of `object`, of which `mappings` are in force.
     pub(super) fn tell(&self, object: &ObjectMeta, mappings: usize, diagnostics: &[Diagnostic]) {
-        let (uid, resource_version) = (object.uid.clone(), object.resource_version.clone());
-        let mut diagnostics = diagnostics.to_vec();
-        diagnostics.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
-        self.latest.send_replace(Some(State { uid, resource_version, mappings, diagnostics }));
+        self.latest.send_replace(Some(State::new(object, mappings, diagnostics)));
     }
 
     /// There is no aws-auth to tell of any more.
@@ -85,43 +103,63 @@ impl Teller {
 }
 
 async fn tell_each(api: Api<Event>, mut seen: watch::Receiver<Option<State>>, metrics: Metrics) {
-    let mut budget = Budget::new(Instant::now());
-    let mut last: Option<State> = None;
-    let mut failing = false;
+    let mut telling = Telling { budget: Budget::new(Instant::now()), last: None, failing: false, metrics };
     loop {
         if let Ok(Err(_)) = timeout(REPEAT, seen.changed()).await {
             return;
         }
         let state = seen.borrow_and_update().clone();
-        let events = state.as_ref().map(|state| events(state, last.as_ref(), Timestamp::now()));
+        telling.tell(state, |event| create(api.clone(), event)).await;
+        tokio::time::sleep(SETTLE).await;
+    }
+}
+
+async fn create(api: Api<Event>, event: Event) -> Result<(), String> {
+    match timeout(TIMEOUT, api.create(&PostParams::default(), &event)).await {
+        Ok(Ok(_)) => Ok(()),
+        // Another arngate, or this one a while ago, has said the same.
+        Ok(Err(kube::Error::Api(status))) if status.code == 409 => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
+    }
+}
+
+/// How far the telling is.
+struct Telling {
+    budget: Budget,
+    /// The last state that was told whole.
+    last: Option<State>,
+    failing: bool,
+    metrics: Metrics,
+}
+
+impl Telling {
+    /// Tells of `state` by `send`, as far as that works. What was not told is told at the next time.
+    async fn tell<F: Future<Output = Result<(), String>>>(
+        &mut self,
+        state: Option<State>,
+        send: impl Fn(Event) -> F,
+    ) {
+        let events = state.as_ref().map(|state| events(state, self.last.as_ref(), Timestamp::now()));
         for event in events.into_iter().flatten() {
-            if !budget.take(Instant::now()) {
+            if !self.budget.take(Instant::now()) {
                 tracing::debug!("as many events as are sent in a while; the log has the rest");
-                break;
+                return;
             }
-            let params = PostParams::default();
-            let error = match timeout(TIMEOUT, api.create(&params, &event)).await {
-                Ok(Ok(_)) => None,
-                // Another arngate, or this one a while ago, has said the same.
-                Ok(Err(kube::Error::Api(status))) if status.code == 409 => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(_) => Some(format!("no answer within {} s", TIMEOUT.as_secs())),
-            };
-            if let Some(error) = error {
-                metrics.event_failure();
-                if !failing {
+            if let Err(error) = send(event).await {
+                self.metrics.event_failure();
+                if !self.failing {
                     tracing::warn!(
                         error,
                         "cannot tell of aws-auth by an event; arngate needs to create events in kube-system"
                     );
                 }
-                failing = true;
-                break;
+                self.failing = true;
+                return;
             }
-            failing = false;
+            self.failing = false;
         }
-        last = state;
-        tokio::time::sleep(SETTLE).await;
+        self.last = state;
     }
 }
 
@@ -153,8 +191,15 @@ impl Budget {
 /// The events of `state`, which follows `last`.
 fn events(state: &State, last: Option<&State>, now: Timestamp) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
+    // It comes first, since it is news, and the rest may have been told before.
+    if last.is_some_and(State::has_errors) && !state.has_errors() {
+        let message = format!("all that was invalid is mended; {} mappings are in force", state.mappings);
+        // Each mending is news.
+        let version = state.resource_version.as_deref().unwrap_or_default();
+        events.push(event(state, "Normal", "MappingsMended", &message, version, now));
+    }
     let mut told = BTreeSet::new();
-    for diagnostic in state.diagnostics.iter().take(MAX_TOLD) {
+    for diagnostic in &state.told {
         let reason = match diagnostic.severity {
             Severity::Error => "InvalidMapping",
             Severity::Warning => "DoubtfulMapping",
@@ -165,17 +210,10 @@ fn events(state: &State, last: Option<&State>, now: Timestamp) -> Vec<Event> {
             told.insert(message);
         }
     }
-    let more = state.diagnostics.len().saturating_sub(MAX_TOLD);
-    if more > 0 {
-        let message = format!("and {more} more: `arngate lint -n {NAMESPACE} configmap/{NAME}` shows all");
+    if state.more > 0 {
+        let message =
+            format!("and {} more: `arngate lint -n {NAMESPACE} configmap/{NAME}` shows all", state.more);
         events.push(event(state, "Warning", "InvalidMapping", &message, "", now));
-    }
-    let errors = |state: &State| state.diagnostics.iter().any(|found| found.severity == Severity::Error);
-    if last.is_some_and(errors) && !errors(state) {
-        let message = format!("all that was invalid is mended; {} mappings are in force", state.mappings);
-        // Each mending is news.
-        let version = state.resource_version.as_deref().unwrap_or_default();
-        events.push(event(state, "Normal", "MappingsMended", &message, version, now));
     }
     events
 }
@@ -224,6 +262,8 @@ pub(super) fn metadata(object: &ConfigMap) -> ObjectMeta {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+
     use super::*;
     use crate::mapping::{Place, Section};
 
@@ -238,7 +278,7 @@ mod tests {
 
     fn state(diagnostics: Vec<Diagnostic>) -> State {
         let (uid, resource_version) = (Some("u".to_owned()), Some("7".to_owned()));
-        State { uid, resource_version, mappings: 3, diagnostics }
+        State::new(&ObjectMeta { uid, resource_version, ..ObjectMeta::default() }, 3, &diagnostics)
     }
 
     fn text(event: &Event) -> (&str, &str, &str) {
@@ -264,12 +304,47 @@ mod tests {
         assert!(text(&told[10]).2.starts_with("and 15 more: `arngate lint"));
         let good = state(vec![diagnostic(1, Severity::Warning)]);
         let told = events(&good, Some(&broken), Timestamp::UNIX_EPOCH);
-        assert_eq!(text(&told[0]).1, "DoubtfulMapping");
+        assert_eq!(text(&told[1]).1, "DoubtfulMapping");
         assert_eq!(
-            text(&told[1]),
+            text(&told[0]),
             ("Normal", "MappingsMended", "all that was invalid is mended; 3 mappings are in force")
         );
         assert_eq!(events(&good, Some(&good), Timestamp::UNIX_EPOCH).len(), 1);
+    }
+
+    #[test]
+    fn of_many_a_few_are_held_errors_first() {
+        let warnings = (0..5000).map(|number| diagnostic(number, Severity::Warning));
+        let many = state(warnings.chain([diagnostic(5000, Severity::Error)]).collect());
+        assert_eq!((many.told.len(), many.more), (MAX_TOLD, 5001 - MAX_TOLD));
+        assert!(many.has_errors() && many.told[0] == diagnostic(5000, Severity::Error));
+        let told = events(&many, None, Timestamp::UNIX_EPOCH);
+        assert!(text(&told[10]).2.starts_with("and 4991 more"), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_told_is_told_at_the_next_time() {
+        let budget = Budget::new(Instant::now());
+        let mut telling = Telling { budget, last: None, failing: false, metrics: Metrics::new() };
+        let sent = std::cell::RefCell::new(Vec::new());
+        let send = |event: Event| {
+            sent.borrow_mut().push(event.reason.unwrap());
+            ready(Ok(()))
+        };
+        let fail = |_| ready(Err("no".to_owned()));
+        let (broken, good) = (state(vec![diagnostic(1, Severity::Error)]), state(Vec::new()));
+        telling.tell(Some(broken.clone()), send).await;
+        telling.tell(Some(good.clone()), fail).await;
+        telling.tell(Some(good.clone()), send).await;
+        assert_eq!(sent.take(), ["InvalidMapping", "MappingsMended"]);
+
+        telling.tell(Some(broken), send).await;
+        telling.budget.left = 0;
+        telling.tell(Some(good.clone()), send).await;
+        telling.budget.left = BURST;
+        telling.tell(Some(good.clone()), send).await;
+        telling.tell(Some(good), send).await;
+        assert_eq!(sent.take(), ["InvalidMapping", "MappingsMended"], "and it is told once");
     }
 
     #[test]

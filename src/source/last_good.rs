@@ -6,7 +6,7 @@
 use std::{
     fs::File,
     io::{self, Read},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -29,6 +29,9 @@ const MAX_LEN: u64 = 17 * 1024 * 1024;
 /// How long after a failed write the next one is tried.
 const AGAIN: Duration = Duration::from_mins(1);
 
+/// How far ahead of the clock the time may be at which it was last known to be in force.
+const MAX_AHEAD: Duration = Duration::from_mins(5);
+
 /// Where the last good snapshot is kept, and for how long it is good.
 #[derive(Debug, Clone)]
 pub struct LastGood {
@@ -49,12 +52,29 @@ pub enum LastGoodError {
     /// It is no regular file, or others than its owner may write it.
     #[error("it is no regular file that its owner alone may write")]
     Permissions,
+    /// Somebody else wrote it.
+    #[error(
+        "it is the user {owner}'s, and arngate runs as the user {own}; remove it, or have arngate run as that user"
+    )]
+    Owner {
+        /// The file's user ID.
+        owner: u32,
+        /// This process'.
+        own: u32,
+    },
     /// Its content.
     #[error(transparent)]
     Content(#[from] SavedError),
     /// The snapshot cannot be written.
     #[error(transparent)]
     Save(#[from] SaveError),
+    /// The clock has been set back, or the file is not what it seems.
+    #[error(
+        "it was last known to be in force at {0}, which is more than {minutes} minutes ahead; set the clock right, or \
+         remove it",
+        minutes = MAX_AHEAD.as_secs() / 60
+    )]
+    Ahead(Timestamp),
     /// It is too old.
     #[error(
         "it was last known to be in force {hours} h ago, and counts for {max_hours} h (server.snapshotMaxAge)"
@@ -91,10 +111,15 @@ impl LastGood {
         if !metadata.is_file() || metadata.permissions().mode() & 0o022 != 0 {
             return Err(LastGoodError::Permissions);
         }
+        check_owner(metadata.uid(), own_user()?)?;
         let mut text = String::new();
         file.take(MAX_LEN).read_to_string(&mut text)?;
         let saved = Saved::from_text(&text, &self.cluster_id)?;
-        // A clock that has been set back makes it no older than new.
+        let ahead = saved.confirmed_at.duration_since(now);
+        if Duration::try_from(ahead).is_ok_and(|ahead| ahead > MAX_AHEAD) {
+            return Err(LastGoodError::Ahead(saved.confirmed_at));
+        }
+        // A clock that has been set back a little makes it no older than new.
         let age = Duration::try_from(now.duration_since(saved.confirmed_at)).unwrap_or_default();
         if age > self.max_age {
             let hours = |duration: Duration| duration.as_secs() / 3600;
@@ -110,6 +135,16 @@ impl LastGood {
         let writer = tokio::spawn(write_each(self, seen, metrics));
         Keeper { latest, _writer: tokio_util::task::AbortOnDropHandle::new(writer) }
     }
+}
+
+/// This process' user ID, by which it makes files.
+fn own_user() -> io::Result<u32> {
+    Ok(std::fs::metadata("/proc/self")?.uid())
+}
+
+/// Believes root beside the process' own user: whoever is root could replace arngate as well.
+const fn check_owner(owner: u32, own: u32) -> Result<(), LastGoodError> {
+    if owner == own || owner == 0 { Ok(()) } else { Err(LastGoodError::Owner { owner, own }) }
 }
 
 impl Keeper {
@@ -197,12 +232,17 @@ mod tests {
         let last_good = saved(folder.path());
         let mode = fs::metadata(&last_good.path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        for now in ["2026-01-02T00:00:00Z", "2025-12-31T00:00:00Z"] {
+        for now in ["2026-01-02T00:00:00Z", "2025-12-31T23:55:00Z"] {
             let saved = last_good.read(time(now)).unwrap().unwrap();
             assert_eq!((saved.snapshot.index().len(), saved.confirmed_at), (1, time(SAVED_AT)));
         }
         let error = last_good.read(time("2026-01-02T00:00:01Z")).unwrap_err();
         assert!(matches!(error, LastGoodError::TooOld { hours: 24, max_hours: 24 }), "{error}");
+        let error = last_good.read(time("2025-12-31T23:54:59Z")).unwrap_err();
+        assert!(
+            error.to_string().contains("in force at 2026-01-01T00:00:00Z, which is more than 5"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -215,6 +255,21 @@ mod tests {
         fs::remove_file(&last_good.path).unwrap();
         fs::create_dir(&last_good.path).unwrap();
         assert!(last_good.read(time(SAVED_AT)).is_err());
+    }
+
+    #[test]
+    fn what_another_user_has_written_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let last_good = saved(folder.path());
+        let own = fs::metadata(&last_good.path).unwrap().uid();
+        assert_eq!(own_user().unwrap(), own);
+        assert!(check_owner(own, own).is_ok() && check_owner(0, 1000).is_ok());
+        assert!(matches!(check_owner(1001, 1000), Err(LastGoodError::Owner { owner: 1001, own: 1000 })));
+        // Only root can give a file away.
+        if std::os::unix::fs::chown(&last_good.path, Some(own + 1), None).is_ok() {
+            let error = last_good.read(time(SAVED_AT)).unwrap_err();
+            assert!(matches!(error, LastGoodError::Owner { .. }), "{error}");
+        }
     }
 
     #[tokio::test]

@@ -8,30 +8,31 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
 use http::StatusCode;
-use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Bytes};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::answer::{self, Answer};
+use super::{
+    answer::{self, Answer},
+    body::{BodyBudget, BodyError, Limits},
+};
 use crate::{
-    mapping::{AwsAuth, Edit},
+    mapping::{AwsAuth, BackendMode, CurrentChain, Edit, Snapshot, Warning},
     source::config_map::{NAME, NAMESPACE},
+    telemetry::Quotes,
 };
 
 /// The path.
 pub const PATH: &str = "/validate/aws-auth";
-/// The longest AdmissionReview that is read, in bytes: it holds the object as it was and as it shall be, of which an
-/// API server takes 3 MiB each at most.
-const MAX_BODY: usize = 8 * 1024 * 1024;
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many reviews are read and looked at at one time. Others are told to come again.
+/// How many reviews are looked at at one time. Others wait for their turn.
 const AT_ONCE: usize = 2;
+/// How long one waits for its turn, before it is told to come again: less than an API server waits for the answer.
+const TURN_WAIT: Duration = Duration::from_secs(3);
 /// How many causes a refusal names.
 const MAX_CAUSES: usize = 20;
 /// The longest warning, in characters, that an API server passes on whole.
@@ -42,7 +43,9 @@ const MAX_WARNING: usize = 250;
 pub struct Admission {
     /// Beginnings of usernames that aws-auth may not give.
     reserved: Vec<String>,
-    turns: Semaphore,
+    quotes: Quotes,
+    bodies: BodyBudget,
+    turns: Arc<Semaphore>,
 }
 
 /// What became of a review, for the metric.
@@ -160,58 +163,79 @@ struct Cause {
 }
 
 impl Admission {
-    /// `reserved` are beginnings of usernames that aws-auth may not give.
+    /// `reserved` are beginnings of usernames that aws-auth may not give; `quotes` says whether answers quote what is
+    /// in aws-auth.
     #[must_use]
-    pub const fn new(reserved: Vec<String>) -> Self {
-        Self { reserved, turns: Semaphore::const_new(AT_ONCE) }
+    pub fn new(reserved: Vec<String>, quotes: Quotes) -> Self {
+        let (bodies, turns) = (BodyBudget::new(Limits::ADMISSION_REVIEWS), Semaphore::new(AT_ONCE));
+        Self { reserved, quotes, bodies, turns: Arc::new(turns) }
     }
 
-    /// Answers the review that is `body`.
-    pub async fn answer<B>(&self, body: B) -> (Answer, Verdict)
+    /// Answers the review that is `body`, where `chain` is in force.
+    pub async fn answer<B>(&self, body: B, chain: &CurrentChain) -> (Answer, Verdict)
     where
         B: Body<Data = Bytes> + Unpin,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let unanswered = |code, text: String| (answer::failure(code, text), Verdict::Unanswered);
-        let Ok(_turn) = self.turns.try_acquire() else {
+        let unanswered = |answer| (answer, Verdict::Unanswered);
+        // The turn comes after the body: whoever sends slowly keeps nobody's edit from being looked at.
+        let body = match self.bodies.read(body).await {
+            Ok(body) => body,
+            Err(error) => return unanswered(BodyError::answer(error)),
+        };
+        let turn = tokio::time::timeout(TURN_WAIT, Arc::clone(&self.turns).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
             let text = "too many edits are being looked at; try again";
-            return (answer::try_again(StatusCode::SERVICE_UNAVAILABLE, text, 1), Verdict::Unanswered);
+            return unanswered(answer::try_again(StatusCode::SERVICE_UNAVAILABLE, text, 1));
         };
-        let body = match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-                let text = format!("an AdmissionReview has at most {MAX_BODY} bytes");
-                return unanswered(StatusCode::PAYLOAD_TOO_LARGE, text);
-            }
-            Ok(Err(_)) => return unanswered(StatusCode::BAD_REQUEST, "the body broke off".to_owned()),
-            Err(_) => return unanswered(StatusCode::REQUEST_TIMEOUT, "the body did not arrive".to_owned()),
-        };
-        let reserved = self.reserved.clone();
-        // A mebibyte of YAML takes a while, in which token reviews are answered.
-        let reviewed = tokio::task::spawn_blocking(move || review(&body, &reserved)).await;
-        match reviewed {
+        let (reserved, quotes) = (self.reserved.clone(), self.quotes);
+        let in_force = chain.get().snapshot(BackendMode::EksConfigMap);
+        // A mebibyte of YAML takes a while, in which token reviews are answered. The turn ends with the work, which
+        // goes on where whoever asked is gone.
+        let reviewed = tokio::task::spawn_blocking(move || {
+            let reviewed = review(body.bytes(), in_force.as_deref(), &reserved, quotes);
+            drop((body, turn));
+            reviewed
+        });
+        match reviewed.await {
             Ok(Ok(reviewed)) => reviewed,
+            // Its text may quote the body, and a token that was sent here by mistake.
             Ok(Err(error)) => {
-                let text = format!("the body is no AdmissionReview of admission.k8s.io/v1: {error}");
-                unanswered(StatusCode::BAD_REQUEST, text)
+                let (line, column) = (error.line(), error.column());
+                let text = format!(
+                    "the body is no AdmissionReview of admission.k8s.io/v1: it stops being one at line {line}, \
+                     column {column}"
+                );
+                unanswered(answer::failure(StatusCode::BAD_REQUEST, text))
             }
-            Err(error) => unanswered(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+            Err(_) => {
+                let text = "the edit could not be looked at";
+                unanswered(answer::failure(StatusCode::INTERNAL_SERVER_ERROR, text))
+            }
         }
     }
 }
 
-fn review(body: &[u8], reserved: &[String]) -> Result<(Answer, Verdict), serde_json::Error> {
+fn review(
+    body: &[u8],
+    in_force: Option<&Snapshot>,
+    reserved: &[String],
+    quotes: Quotes,
+) -> Result<(Answer, Verdict), serde_json::Error> {
     let Review { request, .. } = serde_json::from_slice(body)?;
     let is_aws_auth =
         request.kind.kind == "ConfigMap" && request.namespace == NAMESPACE && request.name == NAME;
     let edit = if is_aws_auth {
         let (before, after) = (request.old_object.map(AwsAuth::from), request.object.map(AwsAuth::from));
-        Edit::review(before.as_ref(), after.as_ref(), reserved)
+        Edit::review(in_force, before.as_ref(), after.as_ref(), reserved)
     } else {
         Edit::default()
     };
+    let edit = match quotes {
+        Quotes::Shown => edit,
+        Quotes::Withheld => edit.without_quotes(),
+    };
     let allowed = edit.refusals.is_empty();
-    let shorten = |warning: String| warning.chars().take(MAX_WARNING).collect();
+    let shorten = |warning: Warning| warning.to_string().chars().take(MAX_WARNING).collect();
     let response = Response {
         uid: &request.uid,
         allowed,
@@ -264,12 +288,21 @@ impl From<ConfigMap> for AwsAuth {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::Full;
+    use std::{convert::Infallible, sync::mpsc};
+
+    use futures::stream;
+    use http_body_util::{BodyExt, Full, StreamBody};
+    use hyper::body::Frame;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::mapping::Chain;
 
     const GOOD: &str = "- rolearn: arn:aws:iam::111122223333:role/A\n  username: a\n";
+
+    fn chain() -> CurrentChain {
+        CurrentChain::new(Chain::new(Vec::new()))
+    }
 
     fn config_map(roles: &str) -> Value {
         json!({"kind": "ConfigMap", "data": {"mapRoles": roles}, "metadata": {"name": "aws-auth"}})
@@ -286,7 +319,7 @@ mod tests {
     }
 
     async fn ask(admission: &Admission, body: String) -> (u16, Value, Verdict) {
-        let (answer, verdict) = admission.answer(Full::new(Bytes::from(body))).await;
+        let (answer, verdict) = admission.answer(Full::new(Bytes::from(body)), &chain()).await;
         let code = answer.status().as_u16();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         (code, serde_json::from_slice(&body).unwrap(), verdict)
@@ -294,7 +327,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_broken_edit_is_refused_with_its_causes_and_a_good_one_is_not() {
-        let admission = Admission::new(Vec::new());
+        let admission = Admission::new(Vec::new(), Quotes::Shown);
         let (good, broken) = (config_map(GOOD), config_map(&GOOD.replace("rolearn", "arn")));
         let (code, body, verdict) = ask(&admission, request("aws-auth", &good, &broken).to_string()).await;
         assert_eq!((code, verdict), (200, Verdict::Refused));
@@ -317,7 +350,7 @@ mod tests {
 
     #[tokio::test]
     async fn deleting_is_allowed_with_a_warning() {
-        let admission = Admission::new(Vec::new());
+        let admission = Admission::new(Vec::new(), Quotes::Shown);
         let masters = config_map(&format!("{GOOD}  groups: ['system:masters']\n"));
         let (_, body, _) = ask(&admission, request("aws-auth", &masters, &Value::Null).to_string()).await;
         assert_eq!(body["response"]["allowed"], true);
@@ -325,19 +358,101 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_a_broken_aws_auth_keeps_in_force_counts_as_what_was_there() {
+        let (backend, publisher) = BackendMode::EksConfigMap.backend();
+        let masters =
+            BTreeMap::from([("mapRoles".to_owned(), format!("{GOOD}  groups: ['system:masters']\n"))]);
+        publisher.publish(Arc::new(Snapshot::update(None, &masters.into()).0));
+        let chain = CurrentChain::new(Chain::new(vec![backend]));
+        let edit = request("aws-auth", &config_map("- ["), &config_map("")).to_string();
+        let admission = Admission::new(Vec::new(), Quotes::Shown);
+        let (answer, verdict) = admission.answer(Full::new(Bytes::from(edit)), &chain).await;
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(verdict, Verdict::Allowed);
+        assert!(body["response"]["warnings"][0].as_str().unwrap().contains("system:masters goes"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn where_accounts_are_scrubbed_an_answer_quotes_no_arn() {
+        let admission = Admission::new(vec!["a".to_owned()], Quotes::Withheld);
+        let broken = format!("{GOOD}- rolearn: arn:aws:iam::111122223333:rule/A\n  username: b\n");
+        for after in [GOOD, &broken] {
+            let edit = request("aws-auth", &Value::Null, &config_map(after)).to_string();
+            let (_, body, _) = ask(&admission, edit).await;
+            assert!(!body["response"]["warnings"].as_array().unwrap().is_empty(), "{body}");
+            assert!(!body.to_string().contains("111122223333"), "{body}");
+        }
+    }
+
+    #[tokio::test]
     async fn anything_else_is_not_answered() {
-        let admission = Admission::new(Vec::new());
+        let admission = Admission::new(Vec::new(), Quotes::Shown);
         for body in
             ["", "{}", r#"{"apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview","request":{}}"#]
         {
             let (code, _, verdict) = ask(&admission, body.to_owned()).await;
             assert_eq!((code, verdict), (400, Verdict::Unanswered), "{body}");
         }
-        let (code, _, _) = ask(&admission, " ".repeat(MAX_BODY + 1)).await;
+        let (code, _, _) = ask(&admission, " ".repeat(Limits::ADMISSION_REVIEWS.body + 1)).await;
         assert_eq!(code, 413);
-        let turns = admission.turns.try_acquire_many(2).unwrap();
-        let (code, _, verdict) = ask(&admission, "{}".to_owned()).await;
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_is_not_in_the_answer_about_it() {
+        let admission = Admission::new(Vec::new(), Quotes::Shown);
+        for body in ["k8s-aws-v1.canary", r#""k8s-aws-v1.canary""#, r#"{"kind": "k8s-aws-v1.canary"}"#] {
+            let (code, answer, _) = ask(&admission, body.to_owned()).await;
+            let message = answer.to_string();
+            assert!(code == 400 && message.contains("line 1, column"), "{message}");
+            assert!(!message.contains("canary"), "{message}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_bodies_hold_nobody_up_and_a_turn_is_waited_for_within_bounds() {
+        let admission = Admission::new(Vec::new(), Quotes::Shown);
+        let edit = request("aws-auth", &Value::Null, &config_map(GOOD)).to_string();
+        let never = || StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
+        let chain = chain();
+        let mut slow: Vec<_> = (0..20).map(|_| Box::pin(admission.answer(never(), &chain))).collect();
+        for body in &mut slow {
+            assert!(futures::poll!(body.as_mut()).is_pending());
+        }
+        let (code, _, verdict) = ask(&admission, edit.clone()).await;
+        assert_eq!((code, verdict), (200, Verdict::Allowed));
+        assert_eq!(slow.remove(0).await.0.status(), 408);
+
+        let turns = admission.turns.acquire_many(2).await.unwrap();
+        let (code, _, verdict) = ask(&admission, edit.clone()).await;
         assert_eq!((code, verdict), (503, Verdict::Unanswered));
+        let mut waiting = Box::pin(ask(&admission, edit));
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
         drop(turns);
+        assert_eq!(waiting.await.2, Verdict::Allowed, "its turn has come");
+    }
+
+    #[test]
+    fn work_that_nobody_waits_for_any_more_has_its_turn_until_it_ends() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        let admission = Admission::new(Vec::new(), Quotes::Shown);
+        runtime.block_on(async {
+            let chain = chain();
+            let (end, ended) = mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || ended.recv());
+            let edit = request("aws-auth", &Value::Null, &config_map(GOOD)).to_string();
+            let mut asked = Box::pin(admission.answer(Full::new(Bytes::from(edit)), &chain));
+            assert!(futures::poll!(asked.as_mut()).is_pending());
+            assert_eq!(admission.turns.available_permits(), AT_ONCE - 1);
+            drop(asked);
+            assert_eq!(admission.turns.available_permits(), AT_ONCE - 1, "the work is still to be done");
+            end.send(()).unwrap();
+            busy.await.unwrap().unwrap();
+            drop(admission.turns.acquire_many(2).await.unwrap());
+        });
     }
 }

@@ -20,13 +20,13 @@ use jiff::Timestamp;
 use super::{
     admission::{self, Admission},
     answer::{self, Answer},
-    body::{BodyBudget, BodyError},
+    body::{BodyBudget, BodyError, Limits},
     health, token_review,
 };
 use crate::{
     authenticator::{Authenticator, Decision},
     outcome::{Denial, Outcome},
-    telemetry::{self, Metrics},
+    telemetry::{self, Metrics, Quotes},
 };
 
 /// Answers requests on the authentication port.
@@ -48,8 +48,8 @@ impl Router {
             authenticator,
             audiences,
             metrics,
-            bodies: BodyBudget::new(),
-            admission: Admission::new(Vec::new()),
+            bodies: BodyBudget::new(Limits::TOKEN_REVIEWS),
+            admission: Admission::new(Vec::new(), Quotes::Withheld),
             reviews: AtomicU64::new(0),
         }
     }
@@ -86,7 +86,8 @@ impl Router {
                 answer::method_not_allowed("POST")
             }
             admission::PATH if request.method() == Method::POST => {
-                let (answer, verdict) = self.admission.answer(request.into_body()).await;
+                let (answer, verdict) =
+                    self.admission.answer(request.into_body(), &self.authenticator.chain).await;
                 self.metrics.admission_review(verdict);
                 answer
             }
