@@ -185,6 +185,18 @@ fn diff_says_who_gains_and_who_loses() {
     let (code, stdout, stderr) = run(folder.path(), &["diff", "old.yaml", "broken.yaml"]);
     assert_eq!((code, stdout.as_str()), (0, ""), "what is broken takes nobody's access");
     assert!(stderr.contains("broken.yaml: 1 errors"), "{stderr}");
+
+    // Lists where a ConfigMap has texts: in aws-auth's data alone, and where somebody has forgotten the bar.
+    let bare = "mapRoles:\n- rolearn: arn:aws:iam::111122223333:role/Admin\n  groups: [system:masters]\n";
+    for (name, file) in [("bare.yaml", bare), ("bar.yaml", &GOOD.replace("mapRoles: |", "mapRoles:"))] {
+        fs::write(folder.path().join(name), file).unwrap();
+        let (code, stdout, stderr) = run(folder.path(), &["diff", name, name]);
+        assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
+        fs::write(folder.path().join("edited.yaml"), file.replace("system:masters", "viewers")).unwrap();
+        let (code, stdout, _) = run(folder.path(), &["diff", name, "edited.yaml"]);
+        assert!(code == 3 && stdout.starts_with("~ ") && stdout.lines().count() == 1, "{stdout}");
+        assert!(stdout.ends_with(" [-system:masters, +viewers]\n"), "{stdout}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AwsAuth, Diagnostic, MatchBy, Place, Section, Severity, Snapshot};
+use super::{AwsAuth, Diagnostic, Place, Section, Severity, Snapshot};
 use crate::yaml::{self, Limits, Node, Position, Value, YamlError};
 
 /// The longest file that is read, in bytes.
@@ -14,6 +14,8 @@ pub const MAX_LEN: usize = 16 * 1024 * 1024;
 pub struct Manifest {
     /// What the ConfigMap would hold.
     pub aws_auth: AwsAuth,
+    /// Lists that the file has where a ConfigMap has texts.
+    lists: BTreeMap<Section, Node>,
     /// The mappings, where nothing was in force before.
     pub snapshot: Snapshot,
     /// What is wrong or odd, in the order of the lines.
@@ -85,7 +87,13 @@ impl Manifest {
     pub fn of(aws_auth: AwsAuth) -> Self {
         let (snapshot, diagnostics) = Snapshot::update(None, &aws_auth);
         let findings = diagnostics.into_iter().map(Finding::from).collect();
-        Self { aws_auth, snapshot, findings }
+        Self { aws_auth, lists: BTreeMap::new(), snapshot, findings }
+    }
+
+    /// The mappings where `previous` was in force before: what is broken keeps what was good.
+    #[must_use]
+    pub fn following(&self, previous: &Snapshot) -> Snapshot {
+        Snapshot::update_in_file(Some(previous), &self.aws_auth, &self.lists, |_, position| position).0
     }
 
     /// How many findings there are of a severity.
@@ -175,7 +183,7 @@ impl Data {
         let lines: Vec<&str> = file.lines().collect();
         let mut aws_auth = AwsAuth { data: BTreeMap::new(), binary: binary.into_iter().collect() };
         let mut places = BTreeMap::new();
-        let mut lists: [Option<Node>; 3] = [None, None, None];
+        let mut lists = BTreeMap::new();
         let mut findings = Vec::new();
         for (key, value) in fields {
             let key_text = key.as_str().unwrap_or_default().to_owned();
@@ -199,13 +207,8 @@ impl Data {
                             Position { line: key.span.line + offset, ..key.span },
                         ));
                     }
-                    let value = value.moved(&|at| Position { line: at.line + offset, ..at });
-                    let [roles, users, accounts] = &mut lists;
-                    match section {
-                        Some(Section::Roles) => *roles = Some(value),
-                        Some(Section::Users) => *users = Some(value),
-                        Some(Section::Accounts) => *accounts = Some(value),
-                        None => {}
+                    if let Some(section) = section {
+                        lists.insert(section, value.moved(&|at| Position { line: at.line + offset, ..at }));
                     }
                 }
             }
@@ -214,15 +217,10 @@ impl Data {
             Some(place) => ValuePlace::in_file(place, position),
             None => position,
         };
-        let (from_texts, diagnostics) = Snapshot::update_in_file(None, &aws_auth, in_file);
-        findings.extend(diagnostics.into_iter().map(Finding::from));
-        // Lists where texts belong: what is in them is told as well, as if they were texts.
-        let nodes = lists.each_ref().map(Option::as_ref);
-        let (from_lists, diagnostics) = Snapshot::update_from_nodes(None, nodes, MatchBy::ArnAsWritten);
+        let (snapshot, diagnostics) = Snapshot::update_in_file(None, &aws_auth, &lists, in_file);
         findings.extend(diagnostics.into_iter().map(Finding::from));
         findings.sort_by_key(|finding| finding.position);
-        let snapshot = from_texts.joined(from_lists);
-        Manifest { aws_auth, snapshot, findings }
+        Manifest { aws_auth, lists, snapshot, findings }
     }
 }
 
@@ -349,6 +347,25 @@ mod tests {
         for bare in ["mapRoles:\n- username: b\n", "mapRoles: |\n  - username: b\n"] {
             let found = findings(bare);
             assert!(found.iter().all(|found| found.starts_with("2:")) && !found.is_empty(), "{found:#?}");
+        }
+    }
+
+    #[test]
+    fn lists_follow_what_was_in_force_as_texts_do() {
+        let list = "mapRoles:\n- {rolearn: 'arn:aws:iam::111122223333:role/A', groups: [g]}\n- rolearn: \
+                    arn:aws:iam::111122223333:role/B\n";
+        let read = |text: &str| Manifest::read(text).unwrap();
+        let text =
+            |list: &str| list.replace('\n', "\n  ").replace("mapRoles:", "mapRoles: |").trim_end().to_owned();
+        let before = read(list).snapshot;
+        let broken = list.replace("groups: [g]", "groups: {g: h}");
+        let emptied = "mapRoles:\n  []\n";
+        let gone = list.replace("role/B", "role/C");
+        for (edited, changes) in [(list, 0), (&*broken, 0), (emptied, 2), (&*gone, 2)] {
+            for form in [edited.to_owned(), text(edited)] {
+                let after = read(&form).following(&before);
+                assert_eq!(before.changes(&after).len(), changes, "{form}");
+            }
         }
     }
 
