@@ -144,7 +144,8 @@ impl AwsAuth {
             if exists && before == after {
                 return Ok(false);
             }
-            let annotation = Undo::annotation(&before, &after);
+            let annotations = object.metadata.annotations.get_or_insert_default();
+            let annotation = Undo::annotation(&before, &after, annotations);
             let change = Change {
                 before: exists.then_some(before),
                 after: after.clone(),
@@ -154,7 +155,6 @@ impl AwsAuth {
             if !confirm(&change)? {
                 return Ok(false);
             }
-            let annotations = object.metadata.annotations.get_or_insert_default();
             match annotation {
                 Some(text) => annotations.insert(ANNOTATION.to_owned(), text),
                 None => annotations.remove(ANNOTATION),

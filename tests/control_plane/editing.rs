@@ -228,6 +228,24 @@ async fn nothing_is_written_unless_it_is_meant() {
     }
 }
 
+/// All annotations of an object may have 256 KiB together.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_that_finds_no_room_to_be_kept_is_made_and_that_is_told() {
+    let cluster = Cluster::start().await;
+    let long = format!("{MAP_ROLES}{}", "# a comment\n".repeat(9_000));
+    cluster.write(&json!({"mapRoles": long})).await;
+    let notes = ["one", "two"].map(|key| format!("{key}={}", "x".repeat(100_000)));
+    let mut annotate = vec!["annotate", "-n", "kube-system", "configmap/aws-auth"];
+    annotate.extend(notes.iter().map(String::as_str));
+    cluster.kubectl(&annotate, "").await;
+    let output = cluster.run_with(&ADD_ROLE, "").await;
+    let (stdout, stderr) = text(&output);
+    assert!(output.status.success() && stderr.contains("too long to be kept"), "{stderr}");
+    assert!(stdout.contains("`arngate undo` cannot take it back"), "{stdout}");
+    assert!(cluster.read().await["data"]["mapRoles"].as_str().unwrap().contains(NEW));
+    assert!(cluster.refused(&["undo", "--prompt=false"]).await.contains("keeps no edit"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_between_reading_and_writing_is_not_lost() {
     let cluster = Cluster::start().await;
