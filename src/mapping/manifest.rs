@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{AwsAuth, Diagnostic, Place, Section, Severity, Snapshot};
+use super::{AwsAuth, Diagnostic, Message, Place, Section, Severity, Snapshot};
 use crate::yaml::{self, Limits, Node, Position, Value, YamlError};
 
 /// The longest file that is read, in bytes.
 pub const MAX_LEN: usize = 16 * 1024 * 1024;
+/// Where aws-auth is.
+const NAMESPACE: &str = "kube-system";
 
 /// A file that aws-auth was found in.
 #[derive(Debug)]
@@ -141,6 +143,8 @@ struct Data {
     line: usize,
     fields: Vec<(Node, Node)>,
     binary: Vec<String>,
+    /// The namespace that is written beside its name.
+    namespace: Option<Node>,
     /// It stands alone, without the ConfigMap around it.
     is_bare: bool,
 }
@@ -150,7 +154,8 @@ fn aws_auths(node: &Node, offset: usize) -> Vec<Data> {
     if let Some(Value::Sequence(items)) = node.get("items").map(|items| &items.value) {
         return items.iter().flat_map(|item| aws_auths(item, offset)).collect();
     }
-    let name = text(node.get("metadata").and_then(|metadata| metadata.get("name")));
+    let metadata = |field| node.get("metadata").and_then(|metadata| metadata.get(field));
+    let name = text(metadata("name"));
     let is_aws_auth =
         text(node.get("kind")).as_deref() == Some("ConfigMap") && name.as_deref() == Some("aws-auth");
     if !is_aws_auth {
@@ -159,7 +164,14 @@ fn aws_auths(node: &Node, offset: usize) -> Vec<Data> {
     let fields = |key: &str| node.get(key).and_then(Node::as_mapping).unwrap_or_default().to_vec();
     let binary = fields("binaryData").iter().filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
     let line = offset + node.span.line;
-    vec![Data { offset, line, fields: fields("data"), binary, is_bare: false }]
+    vec![Data {
+        offset,
+        line,
+        fields: fields("data"),
+        binary,
+        namespace: metadata("namespace").cloned(),
+        is_bare: false,
+    }]
 }
 
 impl Data {
@@ -174,17 +186,19 @@ impl Data {
             line: offset + node.span.line,
             fields: fields.to_vec(),
             binary: Vec::new(),
+            namespace: None,
             is_bare: true,
         })
     }
 
     fn lint(self, file: &str) -> Manifest {
-        let Self { offset, fields, binary, is_bare, .. } = self;
+        let Self { offset, fields, binary, namespace, is_bare, .. } = self;
         let lines: Vec<&str> = file.lines().collect();
         let mut aws_auth = AwsAuth { data: BTreeMap::new(), binary: binary.into_iter().collect() };
         let mut places = BTreeMap::new();
         let mut lists = BTreeMap::new();
-        let mut findings = Vec::new();
+        let mut findings: Vec<Finding> =
+            namespace.iter().filter_map(|namespace| elsewhere(namespace, offset)).collect();
         for (key, value) in fields {
             let key_text = key.as_str().unwrap_or_default().to_owned();
             let section =
@@ -222,6 +236,20 @@ impl Data {
         findings.sort_by_key(|finding| finding.position);
         Manifest { aws_auth, lists, snapshot, findings }
     }
+}
+
+/// aws-auth of another namespace is nobody's. Where none is written, kubectl's is meant.
+fn elsewhere(namespace: &Node, offset: usize) -> Option<Finding> {
+    let name = namespace.as_str().filter(|name| !name.is_empty() && *name != NAMESPACE)?;
+    let message =
+        Message::quoting("namespace is ", name, format!(", and aws-auth is read in {NAMESPACE} alone"));
+    Some(Finding {
+        severity: Severity::Error,
+        position: Some(Position { line: namespace.span.line + offset, ..namespace.span }),
+        place: "metadata".to_owned(),
+        message: message.to_string(),
+        advice: format!("write namespace: {NAMESPACE}"),
+    })
 }
 
 /// The API server takes texts alone as values of a ConfigMap's data.
@@ -315,6 +343,19 @@ mod tests {
             "{:#?}",
             findings(&tab)
         );
+    }
+
+    #[test]
+    fn aws_auth_of_another_namespace_is_nobodys() {
+        let text =
+            |namespace: &str| HEAD.replace("  namespace: kube-system\n", namespace) + "  mapRoles: ''\n";
+        assert_eq!(
+            findings(&format!("---\n{}", text("  namespace: default\n"))),
+            ["6:14 metadata: namespace is default, and aws-auth is read in kube-system alone"]
+        );
+        for namespace in ["", "  namespace: kube-system\n"] {
+            assert_eq!(findings(&text(namespace)), Vec::<String>::new());
+        }
     }
 
     #[test]
