@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use super::aws_auth::{self, ClusterArgs};
+use super::{
+    aws_auth::{self, ClusterArgs},
+    printable::tell,
+};
 use crate::mapping::Severity;
 
 /// Exit code where there are differences.
@@ -39,7 +42,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let changes = old.snapshot.changes(&new.following(&old.snapshot));
     for change in &changes {
-        println!("{change}");
+        tell(change);
     }
     Ok(if changes.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) })
 }

@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use similar::{ChangeTag, TextDiff};
 
+use super::printable::printable;
 use crate::{
     edit::{AwsAuth, Change, EditError},
     mapping::{self, Section},
@@ -167,7 +168,8 @@ fn diff_of(name: &str, old: Option<&str>, new: Option<&str>, colours: bool) -> S
                 ChangeTag::Equal => ("", ' '),
             };
             let end = if colour.is_empty() { "" } else { plain };
-            let text = printable(line.value());
+            let text = line.value();
+            let text = printable(text.strip_suffix('\n').unwrap_or(text));
             let _ = writeln!(shown, "{colour}{sign}{text}{end}");
             if line.missing_newline() {
                 shown.push_str("\\ No newline at end of file\n");
@@ -175,17 +177,6 @@ fn diff_of(name: &str, old: Option<&str>, new: Option<&str>, colours: bool) -> S
         }
     }
     shown
-}
-
-/// A line without its break, and without what would move a terminal's cursor.
-fn printable(line: &str) -> String {
-    let line = line.strip_suffix('\n').unwrap_or(line);
-    let show = |character: char| match character {
-        '\t' => "\t".to_owned(),
-        character if character.is_control() => character.escape_default().to_string(),
-        character => character.to_string(),
-    };
-    line.chars().map(show).collect()
 }
 
 #[cfg(test)]
