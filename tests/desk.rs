@@ -30,6 +30,27 @@ fn run(folder: &Path, args: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap(), stdout, stderr)
 }
 
+#[test]
+fn nothing_in_aws_auth_moves_the_cursor_of_who_looks_at_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let hidden = "\"a\\e[1A\\e[2K\\n\"";
+    fs::write(folder.path().join("old.yaml"), GOOD).unwrap();
+    let edited =
+        GOOD.replace("admin:{{SessionName}}", hidden).replace("system:nodes]", &format!("{hidden}]"));
+    fs::write(folder.path().join("new.yaml"), edited).unwrap();
+    let role = |name: &str| format!("arn:aws:iam::111122223333:role/{name}");
+    for (args, lines) in [
+        (vec!["diff", "old.yaml", "new.yaml"], 2),
+        (vec!["explain", "--aws-auth", "new.yaml", &role("Admin")], 3),
+        (vec!["explain", "--aws-auth", "new.yaml", &role("Node")], 3),
+    ] {
+        let (_, stdout, stderr) = run(folder.path(), &args);
+        assert!(stdout.chars().all(|c| c == '\n' || !c.is_control()), "{stdout:?}");
+        assert!(stdout.contains("a\\u{1b}[1A\\u{1b}[2K\\n"), "{stdout}{stderr}");
+        assert_eq!(stdout.lines().count(), lines, "{stdout}");
+    }
+}
+
 /// What people break, with what lint says of it: the line in the file, and words.
 #[test]
 fn lint_says_what_is_wrong_at_its_line_in_the_file() {
@@ -58,6 +79,12 @@ fn lint_says_what_is_wrong_at_its_line_in_the_file() {
                 "      rolearn: arn:aws:iam::111122223333:role/Node",
             ),
             "hyphen.yaml:11:7: error: mapRoles, entry 1: the field rolearn is there twice (line 8 too): two entries have become one",
+        ),
+        (
+            "namespace.yaml",
+            GOOD.replace("namespace: kube-system", "namespace: default"),
+            "namespace.yaml:5:14: error: metadata: namespace is default, and aws-auth is read in kube-system alone; write \
+             namespace: kube-system\n1 errors",
         ),
         (
             "placeholder.yaml",
@@ -185,6 +212,18 @@ fn diff_says_who_gains_and_who_loses() {
     let (code, stdout, stderr) = run(folder.path(), &["diff", "old.yaml", "broken.yaml"]);
     assert_eq!((code, stdout.as_str()), (0, ""), "what is broken takes nobody's access");
     assert!(stderr.contains("broken.yaml: 1 errors"), "{stderr}");
+
+    // Lists where a ConfigMap has texts: in aws-auth's data alone, and where somebody has forgotten the bar.
+    let bare = "mapRoles:\n- rolearn: arn:aws:iam::111122223333:role/Admin\n  groups: [system:masters]\n";
+    for (name, file) in [("bare.yaml", bare), ("bar.yaml", &GOOD.replace("mapRoles: |", "mapRoles:"))] {
+        fs::write(folder.path().join(name), file).unwrap();
+        let (code, stdout, stderr) = run(folder.path(), &["diff", name, name]);
+        assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
+        fs::write(folder.path().join("edited.yaml"), file.replace("system:masters", "viewers")).unwrap();
+        let (code, stdout, _) = run(folder.path(), &["diff", name, "edited.yaml"]);
+        assert!(code == 3 && stdout.starts_with("~ ") && stdout.lines().count() == 1, "{stdout}");
+        assert!(stdout.ends_with(" [-system:masters, +viewers]\n"), "{stdout}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,7 +86,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let aws_auth = args.cluster.aws_auth().await?;
     let caution = Caution { dry_run: args.dry_run, prompt: args.prompt };
     editing::edit(&aws_auth, caution, |data: &Data| {
-        let key = key_of(section, data);
+        let key = key_of(section, data)?;
         let text = data.get(&key).map_or("", String::as_str);
         for listed in edit::list(section, text)? {
             if listed.is_of(&arn) {

@@ -49,7 +49,7 @@ fn add(
     warnings: &mut Vec<String>,
 ) -> anyhow::Result<Data> {
     let section = entry.section();
-    let key = key_of(section, &data);
+    let key = key_of(section, &data)?;
     let text = data.get(&key).cloned().unwrap_or_default();
     let (arn, username, groups) = match entry {
         NewEntry::Account(account) => (account.to_string(), "", &[][..]),

@@ -2,8 +2,11 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use super::aws_auth::{self, ClusterArgs};
-use crate::mapping::{Manifest, Severity, Snapshot};
+use super::{
+    aws_auth::{self, ClusterArgs},
+    printable::tell,
+};
+use crate::mapping::Severity;
 
 /// Exit code where there are differences.
 const DIFFERENT: u8 = 3;
@@ -37,15 +40,9 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
             eprintln!("{}: {errors} errors; see arngate lint {}", path.display(), path.display());
         }
     }
-    let after = following(&old, &new);
-    let changes = old.snapshot.changes(&after);
+    let changes = old.snapshot.changes(&new.following(&old.snapshot));
     for change in &changes {
-        println!("{change}");
+        tell(change);
     }
     Ok(if changes.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) })
-}
-
-/// What the second comes to where the first is in force.
-fn following(old: &Manifest, new: &Manifest) -> Snapshot {
-    Snapshot::update(Some(&old.snapshot), &new.aws_auth).0
 }

@@ -9,9 +9,10 @@ use std::{
 use anyhow::{Context, bail};
 use similar::{ChangeTag, TextDiff};
 
+use super::printable::printable;
 use crate::{
-    edit::{AwsAuth, Change},
-    mapping::Section,
+    edit::{AwsAuth, Change, EditError},
+    mapping::{self, Section},
 };
 
 /// The data of aws-auth.
@@ -32,7 +33,7 @@ pub(super) async fn edit(
     caution: Caution,
     edit: impl Fn(&Data) -> anyhow::Result<Data>,
 ) -> anyhow::Result<()> {
-    let mut shown = Shown { caution, said_yes: false, seen: false };
+    let mut shown = Shown { caution, agreed: None, undoable: None };
     let written = aws_auth.edit(edit, |change| shown.confirm(change)).await?;
     shown.told(written);
     Ok(())
@@ -40,57 +41,73 @@ pub(super) async fn edit(
 
 /// Shows what undoing the last edit would do, and does it.
 pub(super) async fn undo(aws_auth: &AwsAuth, caution: Caution, force: bool) -> anyhow::Result<()> {
-    let mut shown = Shown { caution, said_yes: false, seen: false };
+    let mut shown = Shown { caution, agreed: None, undoable: None };
     let written = aws_auth.undo::<anyhow::Error>(force, |change| shown.confirm(change)).await?;
     shown.told(written);
     Ok(())
 }
 
 /// The key under which a list is kept in `data`: one that differs in case alone is taken as well, as the server does.
-pub(super) fn key_of(section: Section, data: &Data) -> String {
+///
+/// # Errors
+/// Where another key may be meant for it: who is in there would lose access to a list under the right one.
+pub(super) fn key_of(section: Section, data: &Data) -> Result<String, EditError> {
+    if let Some(unclear) = mapping::AwsAuth::from(data.clone()).unclear(section) {
+        return Err(EditError::Unclear(unclear));
+    }
     let key = section.key();
     let alike = || data.keys().find(|other| other.eq_ignore_ascii_case(key)).cloned();
-    if data.contains_key(key) { key.to_owned() } else { alike().unwrap_or_else(|| key.to_owned()) }
+    Ok(if data.contains_key(key) { key.to_owned() } else { alike().unwrap_or_else(|| key.to_owned()) })
 }
 
 /// What has been shown, and what was said to it.
 struct Shown {
     caution: Caution,
-    said_yes: bool,
-    seen: bool,
+    /// The diff that was last said yes to.
+    agreed: Option<String>,
+    /// Whether the change that was shown last can be undone; nothing where none was.
+    undoable: Option<bool>,
 }
 
 impl Shown {
     fn confirm(&mut self, change: &Change) -> anyhow::Result<bool> {
-        self.seen = true;
+        self.undoable = Some(change.undoable);
         if change.tries > 0 {
             eprintln!("somebody else has written configmap/aws-auth meanwhile; the edit is made anew:");
         }
         if change.before.is_none() {
             eprintln!("there is no configmap/aws-auth in kube-system; it will be made:");
         }
-        eprint!("{}", diff(change, colours()));
+        let diff = diff(change, colours());
+        eprint!("{diff}");
         if !change.undoable {
             eprintln!("this is too long to be kept for `arngate undo`");
         }
         if self.caution.dry_run {
             return Ok(false);
         }
-        if self.caution.prompt && !self.said_yes {
-            self.said_yes = ask("configmap/aws-auth in kube-system")?;
-            return Ok(self.said_yes);
+        if !self.is_to_be_asked(&diff) {
+            return Ok(true);
         }
-        Ok(true)
+        let yes = ask("configmap/aws-auth in kube-system")?;
+        self.agreed = yes.then_some(diff);
+        Ok(yes)
+    }
+
+    /// A yes is to what was shown: where somebody else wrote meanwhile, and it has become another change, it is none.
+    fn is_to_be_asked(&self, diff: &str) -> bool {
+        self.caution.prompt && self.agreed.as_deref() != Some(diff)
     }
 
     fn told(&self, written: bool) {
         println!(
             "{}",
-            match (written, self.seen, self.caution.dry_run) {
+            match (written, self.undoable, self.caution.dry_run) {
+                (true, Some(false), _) => "configmap/aws-auth is written; `arngate undo` cannot take it back",
                 (true, ..) => "configmap/aws-auth is written; `arngate undo` takes it back",
-                (false, false, _) => "nothing to do: configmap/aws-auth is so already",
-                (false, true, true) => "dry run: nothing is written",
-                (false, true, false) => "cancelled: nothing is written",
+                (false, None, _) => "nothing to do: configmap/aws-auth is so already",
+                (false, Some(_), true) => "dry run: nothing is written",
+                (false, Some(_), false) => "cancelled: nothing is written",
             }
         );
     }
@@ -151,7 +168,8 @@ fn diff_of(name: &str, old: Option<&str>, new: Option<&str>, colours: bool) -> S
                 ChangeTag::Equal => ("", ' '),
             };
             let end = if colour.is_empty() { "" } else { plain };
-            let text = printable(line.value());
+            let text = line.value();
+            let text = printable(text.strip_suffix('\n').unwrap_or(text));
             let _ = writeln!(shown, "{colour}{sign}{text}{end}");
             if line.missing_newline() {
                 shown.push_str("\\ No newline at end of file\n");
@@ -159,17 +177,6 @@ fn diff_of(name: &str, old: Option<&str>, new: Option<&str>, colours: bool) -> S
         }
     }
     shown
-}
-
-/// A line without its break, and without what would move a terminal's cursor.
-fn printable(line: &str) -> String {
-    let line = line.strip_suffix('\n').unwrap_or(line);
-    let show = |character: char| match character {
-        '\t' => "\t".to_owned(),
-        character if character.is_control() => character.escape_default().to_string(),
-        character => character.to_string(),
-    };
-    line.chars().map(show).collect()
 }
 
 #[cfg(test)]
@@ -192,6 +199,17 @@ mod tests {
     }
 
     #[test]
+    fn a_yes_is_to_what_was_shown() {
+        let caution = |prompt| Caution { dry_run: false, prompt };
+        let shown = |prompt, agreed: Option<&str>| {
+            let agreed = agreed.map(str::to_owned);
+            Shown { caution: caution(prompt), agreed, undoable: None }.is_to_be_asked("+- c")
+        };
+        assert!(shown(true, None) && shown(true, Some("+- b")));
+        assert!(!shown(true, Some("+- c")) && !shown(false, None));
+    }
+
+    #[test]
     fn nothing_in_a_list_moves_the_cursor() {
         let shown = diff(&change("", "- \x1b[2Ja\r\n"), false);
         assert!(shown.contains("+- \\u{1b}[2Ja\\r\n"), "{shown:?}");
@@ -204,7 +222,13 @@ mod tests {
         for (keys, want) in
             [(&[][..], "mapRoles"), (&["maproles"], "maproles"), (&["maproles", "mapRoles"], "mapRoles")]
         {
-            assert_eq!(key_of(Section::Roles, &data(keys)), want);
+            assert_eq!(key_of(Section::Roles, &data(keys)).unwrap(), want);
         }
+        let refused = key_of(Section::Roles, &data(&["map_roles"])).unwrap_err().to_string();
+        assert!(
+            refused.contains("there is no mapRoles, but map_roles") && refused.contains("kubectl edit"),
+            "{refused}"
+        );
+        assert_eq!(key_of(Section::Users, &data(&["map_roles"])).unwrap(), "mapUsers");
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use clap::ValueEnum;
 
+use super::printable::{printable, printable_json};
 use crate::{edit::Listed, mapping::Section};
 
 /// How entries are printed.
@@ -27,13 +28,14 @@ pub(super) fn printed(entries: &[Listed], output: Output) -> anyhow::Result<Stri
                 .map(|Listed { section, arn, username, groups, .. }| {
                     let account = if *section == Section::Accounts { arn.clone() } else { String::new() };
                     [of(*section, arn), username.clone(), groups.join(","), account]
+                        .map(|cell| printable(&cell))
                 })
                 .collect();
             table(&["ARN", "USERNAME", "GROUPS", "ACCOUNT"].map(str::to_owned), &rows)
         }
         Output::Json => {
             let objects: Vec<_> = entries.iter().map(object).collect();
-            format!("{}\n", serde_json::to_string_pretty(&objects)?)
+            format!("{}\n", printable_json(&serde_json::to_string_pretty(&objects)?))
         }
         Output::Yaml if entries.is_empty() => "[]\n".to_owned(),
         Output::Yaml => {
@@ -46,7 +48,7 @@ pub(super) fn printed(entries: &[Listed], output: Output) -> anyhow::Result<Stri
                     hyphen = "  ";
                 }
             }
-            yaml
+            printable_json(&yaml)
         }
     })
 }
@@ -90,6 +92,21 @@ mod tests {
         edit::list,
         yaml::{Limits, parse},
     };
+
+    #[test]
+    fn no_form_of_output_moves_the_cursor() {
+        let roles = "- {rolearn: 'arn:aws:iam::111122223333:role/A', username: \"a\\e[1A\\u009b2K\", groups: [\"g\\n\"]}";
+        let entries = list(Section::Roles, roles).unwrap();
+        assert_eq!(entries[0].username, "a\x1b[1A\u{9b}2K");
+        for (output, lines) in [(Output::Table, 2), (Output::Json, 9), (Output::Yaml, 3)] {
+            let shown = printed(&entries, output).unwrap();
+            assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
+            assert_eq!(shown.lines().count(), lines, "{shown}");
+        }
+        let json: serde_json::Value =
+            serde_json::from_str(&printed(&entries, Output::Json).unwrap()).unwrap();
+        assert_eq!(json[0]["username"], entries[0].username);
+    }
 
     #[test]
     fn every_form_of_output_says_the_same() {

@@ -7,6 +7,7 @@ use anyhow::Context;
 use super::{
     Global,
     aws_auth::{self, ClusterArgs},
+    printable::tell,
 };
 use crate::{
     config::{BackendName, File},
@@ -75,17 +76,15 @@ pub(super) async fn run(global: &Global, args: &Args) -> anyhow::Result<ExitCode
         match explain(snapshot, &identity) {
             Explanation::Mapped { origin, username, groups } => {
                 let so = if mapped { "maps it too, but does not count" } else { "maps it" };
-                println!("{mode}: {origin} {so}");
+                tell(format_args!("{mode}: {origin} {so}"));
                 match username {
-                    Ok(username) => println!("  username: {username}"),
+                    Ok(username) => tell(format_args!("  username: {username}")),
                     Err((template, why)) => {
-                        println!("  username: {template} (cannot be rendered here: {why})");
+                        tell(format_args!("  username: {template} (cannot be rendered here: {why})"));
                     }
                 }
-                println!(
-                    "  groups: {}",
-                    if groups.is_empty() { "none".to_owned() } else { groups.join(", ") }
-                );
+                let groups = if groups.is_empty() { "none".to_owned() } else { groups.join(", ") };
+                tell(format_args!("  groups: {groups}"));
                 mapped = true;
             }
             Explanation::NotMapped(misses) => {
@@ -93,7 +92,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> anyhow::Result<ExitCode
                     println!("{mode}: does not map {}", identity.principal().canonical_arn());
                 }
                 for miss in misses {
-                    println!("  nearly: {}, {}: {}", miss.origin, miss.subject, miss.why);
+                    tell(format_args!("  nearly: {}, {}: {}", miss.origin, miss.subject, miss.why));
                 }
             }
         }

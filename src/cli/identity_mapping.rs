@@ -152,7 +152,7 @@ pub(super) async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
     let data = cluster.aws_auth().await?.data().await?.unwrap_or_default();
     let mut entries = Vec::new();
     for section in Section::ALL {
-        let text = data.get(&key_of(section, &data)).map_or("", String::as_str);
+        let text = data.get(&key_of(section, &data)?).map_or("", String::as_str);
         entries.extend(edit::list(section, text)?);
     }
     if let Some(arn) = arn {
@@ -235,7 +235,7 @@ fn take(data: &Data, sections: &[Section], subject: &str, all: bool) -> anyhow::
     let mut data = data.clone();
     let (mut taken, mut left, mut alike) = (0_usize, 0_usize, Vec::new());
     for section in sections.iter().copied() {
-        let key = key_of(section, &data);
+        let key = key_of(section, &data)?;
         let Some(mut text) = data.get(&key).cloned() else { continue };
         let listed = edit::list(section, &text)?;
         let mut indices: Vec<usize> =

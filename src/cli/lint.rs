@@ -5,7 +5,10 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::bail;
 use serde_json::json;
 
-use super::aws_auth::{self, ClusterArgs};
+use super::{
+    aws_auth::{self, ClusterArgs},
+    printable::{printable, printable_json},
+};
 use crate::mapping::{Finding, Manifest, ManifestError, Severity};
 
 /// Exit code where something is found.
@@ -95,7 +98,7 @@ fn tell(args: &Args, file: &str, findings: &[Finding], mappings: usize) -> ExitC
             let report = json!({
                 "findings": findings, "errors": errors, "warnings": warnings, "mappings": mappings,
             });
-            println!("{report:#}");
+            println!("{}", printable_json(&format!("{report:#}")));
         }
         Output::Github => {
             for finding in findings {
@@ -118,7 +121,7 @@ fn words(finding: &Finding) -> String {
     let Finding { place, message, advice, .. } = finding;
     let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
     let advice = if advice.is_empty() { String::new() } else { format!("; {advice}") };
-    format!("{place}{message}{advice}")
+    printable(&format!("{place}{message}{advice}"))
 }
 
 fn line(file: &str, finding: &Finding) -> String {

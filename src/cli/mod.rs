@@ -15,6 +15,7 @@ mod init;
 mod lint;
 mod mapping_file;
 mod mfa;
+mod printable;
 mod server;
 mod service_access;
 mod stray;

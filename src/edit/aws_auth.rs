@@ -10,8 +10,14 @@ use kube::{
     api::{ObjectMeta, PostParams},
 };
 
-use super::undo::{ANNOTATION, Undo, UndoError};
-use crate::source::config_map::{NAME, NAMESPACE};
+use super::{
+    EditError,
+    undo::{ANNOTATION, Undo, UndoError},
+};
+use crate::{
+    mapping::{self, Section},
+    source::config_map::{NAME, NAMESPACE},
+};
 
 /// Its data.
 pub(super) type Data = BTreeMap<String, String>;
@@ -56,6 +62,9 @@ pub enum WriteError {
         "others have written configmap/aws-auth in each of {MAX_TRIES} tries; nothing is changed: try again"
     )]
     Conflict,
+    /// It would make a list beside one that the server keeps.
+    #[error(transparent)]
+    Edit(#[from] EditError),
     /// There is nothing to undo.
     #[error(transparent)]
     Undo(#[from] UndoError),
@@ -92,7 +101,12 @@ impl AwsAuth {
         edit: impl Fn(&Data) -> Result<Data, E>,
         confirm: impl FnMut(&Change) -> Result<bool, E>,
     ) -> Result<bool, E> {
-        self.write(|object| edit(object.data.as_ref().unwrap_or(&Data::new())), confirm).await
+        let checked = |object: &ConfigMap| {
+            let data = edit(object.data.as_ref().unwrap_or(&Data::new()))?;
+            clear(object, &data).map_err(WriteError::from)?;
+            Ok(data)
+        };
+        self.write(checked, confirm).await
     }
 
     /// Writes what was there before the last edit. Where a list has been edited by others since, only with `force`.
@@ -130,7 +144,8 @@ impl AwsAuth {
             if exists && before == after {
                 return Ok(false);
             }
-            let annotation = Undo::annotation(&before, &after);
+            let annotations = object.metadata.annotations.get_or_insert_default();
+            let annotation = Undo::annotation(&before, &after, annotations);
             let change = Change {
                 before: exists.then_some(before),
                 after: after.clone(),
@@ -140,7 +155,6 @@ impl AwsAuth {
             if !confirm(&change)? {
                 return Ok(false);
             }
-            let annotations = object.metadata.annotations.get_or_insert_default();
             match annotation {
                 Some(text) => annotations.insert(ANNOTATION.to_owned(), text),
                 None => annotations.remove(ANNOTATION),
@@ -179,6 +193,21 @@ impl AwsAuth {
     }
 }
 
+/// Refuses an edit of a list of which it is not clear where it is.
+fn clear(object: &ConfigMap, after: &Data) -> Result<(), EditError> {
+    let before = mapping::AwsAuth {
+        data: object.data.clone().unwrap_or_default(),
+        binary: object.binary_data.iter().flatten().map(|(key, _)| key.clone()).collect(),
+    };
+    let texts = |data: &Data, section: Section| -> Vec<String> {
+        let alike = data.iter().filter(|(key, _)| key.eq_ignore_ascii_case(section.key()));
+        alike.map(|(_, text)| text.clone()).collect()
+    };
+    let edited =
+        Section::ALL.into_iter().filter(|section| texts(&before.data, *section) != texts(after, *section));
+    edited.filter_map(|section| before.unclear(section)).map(EditError::Unclear).next().map_or(Ok(()), Err)
+}
+
 /// How long to wait before each try after the first.
 pub(super) fn waits() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
@@ -195,4 +224,27 @@ async fn within<T>(what: &'static str, request: impl Future<Output = T>) -> Resu
 
 fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> WriteError {
     move |source| WriteError::Kubernetes { what, source: Box::new(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+
+    use super::*;
+
+    #[test]
+    fn no_list_is_made_beside_one_that_is_binary() {
+        let object = |binary: &str| ConfigMap {
+            binary_data: Some([(binary.to_owned(), ByteString(vec![0xff]))].into()),
+            ..ConfigMap::default()
+        };
+        let after = Data::from([("mapRoles".to_owned(), "- rolearn: x".to_owned())]);
+        let refused = clear(&object("maproles"), &after).unwrap_err().to_string();
+        assert!(
+            refused.contains("maproles is in binaryData") && refused.contains("kubectl edit"),
+            "{refused}"
+        );
+        assert_eq!(clear(&object("mapUsers"), &after), Ok(()));
+        assert_eq!(clear(&object("logo.png"), &after), Ok(()));
+    }
 }

@@ -1,4 +1,7 @@
-use crate::{mapping::Section, yaml::YamlError};
+use crate::{
+    mapping::{Diagnostic, Section},
+    yaml::YamlError,
+};
 
 /// Why a list is not edited.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +30,9 @@ pub enum EditError {
         /// What it is.
         kind: &'static str,
     },
+    /// Where it is cannot be told. The server keeps what the list last held; one made beside it would take that away.
+    #[error("{0}; correct it first: kubectl edit -n kube-system configmap/aws-auth")]
+    Unclear(Diagnostic),
     /// Other entries would change.
     #[error(
         "{} is written in a way that cannot be edited without touching the rest ({reason}); edit it by hand: kubectl \

@@ -9,8 +9,11 @@ use super::aws_auth::Data;
 
 /// The annotation.
 pub(super) const ANNOTATION: &str = "arngate/undo";
-/// The longest value of it. All annotations of an object together may have 256 KiB.
+/// The longest value of it.
 const MAX_LEN: usize = 128 * 1024;
+/// How many bytes all annotations of an object may have together, their keys and values.
+/// <https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/>
+const MAX_ANNOTATIONS_LEN: usize = 256 * 1024;
 
 /// Why nothing is undone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,10 +60,18 @@ impl Undo {
         Self { lists: keys.map(|key| (key.clone(), replaced(key))).collect() }
     }
 
-    /// The annotation's value for the edit from `before` to `after`; none where it would be too long.
-    pub(super) fn annotation(before: &Data, after: &Data) -> Option<String> {
+    /// The annotation's value for the edit from `before` to `after`; none where it would be too long by itself, or
+    /// beside the object's other `annotations`: the API server would refuse the edit for it.
+    pub(super) fn annotation(
+        before: &Data,
+        after: &Data,
+        annotations: &BTreeMap<String, String>,
+    ) -> Option<String> {
         let text = serde_json::to_string(&Self::of(before, after)).ok()?;
-        (text.len() <= MAX_LEN).then_some(text)
+        let others = annotations.iter().filter(|(key, _)| *key != ANNOTATION);
+        let others: usize = others.map(|(key, value)| key.len() + value.len()).sum();
+        let room = MAX_ANNOTATIONS_LEN.saturating_sub(others + ANNOTATION.len());
+        (text.len() <= MAX_LEN.min(room)).then_some(text)
     }
 
     pub(super) fn parse(annotation: Option<&String>) -> Result<Self, UndoError> {
@@ -100,7 +111,7 @@ mod tests {
     fn an_edit_is_undone_unless_somebody_came_after_it() {
         let before = data(&[("mapRoles", "a"), ("mapAccounts", "x"), ("other", "o")]);
         let after = data(&[("mapRoles", "b"), ("mapUsers", "c"), ("other", "o")]);
-        let annotation = Undo::annotation(&before, &after).unwrap();
+        let annotation = Undo::annotation(&before, &after, &data(&[])).unwrap();
         assert!(!annotation.contains("other"), "{annotation}");
         let undo = || Undo::parse(Some(&annotation)).unwrap();
         assert_eq!(undo().apply(&after, false), Ok(before.clone()));
@@ -115,6 +126,17 @@ mod tests {
         assert!(matches!(Undo::parse(None), Err(UndoError::Nothing)));
         assert!(matches!(Undo::parse(Some(&"x".to_owned())), Err(UndoError::Damaged(_))));
         let long = data(&[("mapRoles", &"x".repeat(MAX_LEN))]);
-        assert_eq!(Undo::annotation(&long, &data(&[])), None);
+        assert_eq!(Undo::annotation(&long, &data(&[]), &data(&[])), None);
+    }
+
+    #[test]
+    fn an_edit_is_kept_where_the_other_annotations_leave_room() {
+        let (before, none) = (data(&[("mapRoles", &"x".repeat(100 * 1024))]), data(&[]));
+        let own = Undo::annotation(&before, &none, &none).unwrap();
+        let room = MAX_ANNOTATIONS_LEN - ANNOTATION.len() - own.len() - "note".len();
+        let with = |len: usize| data(&[("note", &"x".repeat(len)), (ANNOTATION, &own)]);
+        assert_eq!(Undo::annotation(&before, &none, &with(room)), Some(own.clone()));
+        assert_eq!(Undo::annotation(&before, &none, &with(room + 1)), None);
+        assert_eq!(Undo::annotation(&before, &none, &with(2 * MAX_ANNOTATIONS_LEN)), None);
     }
 }

@@ -34,6 +34,15 @@ pub(super) enum Found<'a> {
 const LIKE: f64 = 0.7;
 
 impl AwsAuth {
+    /// Why it cannot be told which key holds a section, or that none does: the server leaves that list as it last was.
+    /// None where it can be told.
+    #[must_use]
+    pub fn unclear(&self, section: Section) -> Option<Diagnostic> {
+        let mut diagnostics = Vec::new();
+        let is_unclear = self.find(section, &mut diagnostics) == Found::Unclear;
+        diagnostics.pop().filter(|_| is_unclear)
+    }
+
     /// Finds a section: under its own key, or under one that differs in case alone. Another key that may be meant
     /// for it gives nobody access, and takes nobody's.
     pub(super) fn find(&self, section: Section, diagnostics: &mut Vec<Diagnostic>) -> Found<'_> {

@@ -3,17 +3,21 @@
 
 use std::collections::BTreeMap;
 
-use super::{AwsAuth, Diagnostic, MatchBy, Place, Section, Severity, Snapshot};
+use super::{AwsAuth, Diagnostic, Message, Place, Section, Severity, Snapshot};
 use crate::yaml::{self, Limits, Node, Position, Value, YamlError};
 
 /// The longest file that is read, in bytes.
 pub const MAX_LEN: usize = 16 * 1024 * 1024;
+/// Where aws-auth is.
+const NAMESPACE: &str = "kube-system";
 
 /// A file that aws-auth was found in.
 #[derive(Debug)]
 pub struct Manifest {
     /// What the ConfigMap would hold.
     pub aws_auth: AwsAuth,
+    /// Lists that the file has where a ConfigMap has texts.
+    lists: BTreeMap<Section, Node>,
     /// The mappings, where nothing was in force before.
     pub snapshot: Snapshot,
     /// What is wrong or odd, in the order of the lines.
@@ -85,7 +89,13 @@ impl Manifest {
     pub fn of(aws_auth: AwsAuth) -> Self {
         let (snapshot, diagnostics) = Snapshot::update(None, &aws_auth);
         let findings = diagnostics.into_iter().map(Finding::from).collect();
-        Self { aws_auth, snapshot, findings }
+        Self { aws_auth, lists: BTreeMap::new(), snapshot, findings }
+    }
+
+    /// The mappings where `previous` was in force before: what is broken keeps what was good.
+    #[must_use]
+    pub fn following(&self, previous: &Snapshot) -> Snapshot {
+        Snapshot::update_in_file(Some(previous), &self.aws_auth, &self.lists, |_, position| position).0
     }
 
     /// How many findings there are of a severity.
@@ -133,6 +143,8 @@ struct Data {
     line: usize,
     fields: Vec<(Node, Node)>,
     binary: Vec<String>,
+    /// The namespace that is written beside its name.
+    namespace: Option<Node>,
     /// It stands alone, without the ConfigMap around it.
     is_bare: bool,
 }
@@ -142,7 +154,8 @@ fn aws_auths(node: &Node, offset: usize) -> Vec<Data> {
     if let Some(Value::Sequence(items)) = node.get("items").map(|items| &items.value) {
         return items.iter().flat_map(|item| aws_auths(item, offset)).collect();
     }
-    let name = text(node.get("metadata").and_then(|metadata| metadata.get("name")));
+    let metadata = |field| node.get("metadata").and_then(|metadata| metadata.get(field));
+    let name = text(metadata("name"));
     let is_aws_auth =
         text(node.get("kind")).as_deref() == Some("ConfigMap") && name.as_deref() == Some("aws-auth");
     if !is_aws_auth {
@@ -151,7 +164,14 @@ fn aws_auths(node: &Node, offset: usize) -> Vec<Data> {
     let fields = |key: &str| node.get(key).and_then(Node::as_mapping).unwrap_or_default().to_vec();
     let binary = fields("binaryData").iter().filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
     let line = offset + node.span.line;
-    vec![Data { offset, line, fields: fields("data"), binary, is_bare: false }]
+    vec![Data {
+        offset,
+        line,
+        fields: fields("data"),
+        binary,
+        namespace: metadata("namespace").cloned(),
+        is_bare: false,
+    }]
 }
 
 impl Data {
@@ -166,17 +186,19 @@ impl Data {
             line: offset + node.span.line,
             fields: fields.to_vec(),
             binary: Vec::new(),
+            namespace: None,
             is_bare: true,
         })
     }
 
     fn lint(self, file: &str) -> Manifest {
-        let Self { offset, fields, binary, is_bare, .. } = self;
+        let Self { offset, fields, binary, namespace, is_bare, .. } = self;
         let lines: Vec<&str> = file.lines().collect();
         let mut aws_auth = AwsAuth { data: BTreeMap::new(), binary: binary.into_iter().collect() };
         let mut places = BTreeMap::new();
-        let mut lists: [Option<Node>; 3] = [None, None, None];
-        let mut findings = Vec::new();
+        let mut lists = BTreeMap::new();
+        let mut findings: Vec<Finding> =
+            namespace.iter().filter_map(|namespace| elsewhere(namespace, offset)).collect();
         for (key, value) in fields {
             let key_text = key.as_str().unwrap_or_default().to_owned();
             let section =
@@ -199,13 +221,8 @@ impl Data {
                             Position { line: key.span.line + offset, ..key.span },
                         ));
                     }
-                    let value = value.moved(&|at| Position { line: at.line + offset, ..at });
-                    let [roles, users, accounts] = &mut lists;
-                    match section {
-                        Some(Section::Roles) => *roles = Some(value),
-                        Some(Section::Users) => *users = Some(value),
-                        Some(Section::Accounts) => *accounts = Some(value),
-                        None => {}
+                    if let Some(section) = section {
+                        lists.insert(section, value.moved(&|at| Position { line: at.line + offset, ..at }));
                     }
                 }
             }
@@ -214,16 +231,25 @@ impl Data {
             Some(place) => ValuePlace::in_file(place, position),
             None => position,
         };
-        let (from_texts, diagnostics) = Snapshot::update_in_file(None, &aws_auth, in_file);
-        findings.extend(diagnostics.into_iter().map(Finding::from));
-        // Lists where texts belong: what is in them is told as well, as if they were texts.
-        let nodes = lists.each_ref().map(Option::as_ref);
-        let (from_lists, diagnostics) = Snapshot::update_from_nodes(None, nodes, MatchBy::ArnAsWritten);
+        let (snapshot, diagnostics) = Snapshot::update_in_file(None, &aws_auth, &lists, in_file);
         findings.extend(diagnostics.into_iter().map(Finding::from));
         findings.sort_by_key(|finding| finding.position);
-        let snapshot = from_texts.joined(from_lists);
-        Manifest { aws_auth, snapshot, findings }
+        Manifest { aws_auth, lists, snapshot, findings }
     }
+}
+
+/// aws-auth of another namespace is nobody's. Where none is written, kubectl's is meant.
+fn elsewhere(namespace: &Node, offset: usize) -> Option<Finding> {
+    let name = namespace.as_str().filter(|name| !name.is_empty() && *name != NAMESPACE)?;
+    let message =
+        Message::quoting("namespace is ", name, format!(", and aws-auth is read in {NAMESPACE} alone"));
+    Some(Finding {
+        severity: Severity::Error,
+        position: Some(Position { line: namespace.span.line + offset, ..namespace.span }),
+        place: "metadata".to_owned(),
+        message: message.to_string(),
+        advice: format!("write namespace: {NAMESPACE}"),
+    })
 }
 
 /// The API server takes texts alone as values of a ConfigMap's data.
@@ -320,6 +346,19 @@ mod tests {
     }
 
     #[test]
+    fn aws_auth_of_another_namespace_is_nobodys() {
+        let text =
+            |namespace: &str| HEAD.replace("  namespace: kube-system\n", namespace) + "  mapRoles: ''\n";
+        assert_eq!(
+            findings(&format!("---\n{}", text("  namespace: default\n"))),
+            ["6:14 metadata: namespace is default, and aws-auth is read in kube-system alone"]
+        );
+        for namespace in ["", "  namespace: kube-system\n"] {
+            assert_eq!(findings(&text(namespace)), Vec::<String>::new());
+        }
+    }
+
+    #[test]
     fn a_missing_bar_is_explained_and_what_follows_is_looked_at() {
         let text = format!(
             "{HEAD}  mapRoles:\n    - rolearn: arn:aws:iam::111122223333:role/A\n      username: a\n    - username: b\n"
@@ -349,6 +388,25 @@ mod tests {
         for bare in ["mapRoles:\n- username: b\n", "mapRoles: |\n  - username: b\n"] {
             let found = findings(bare);
             assert!(found.iter().all(|found| found.starts_with("2:")) && !found.is_empty(), "{found:#?}");
+        }
+    }
+
+    #[test]
+    fn lists_follow_what_was_in_force_as_texts_do() {
+        let list = "mapRoles:\n- {rolearn: 'arn:aws:iam::111122223333:role/A', groups: [g]}\n- rolearn: \
+                    arn:aws:iam::111122223333:role/B\n";
+        let read = |text: &str| Manifest::read(text).unwrap();
+        let text =
+            |list: &str| list.replace('\n', "\n  ").replace("mapRoles:", "mapRoles: |").trim_end().to_owned();
+        let before = read(list).snapshot;
+        let broken = list.replace("groups: [g]", "groups: {g: h}");
+        let emptied = "mapRoles:\n  []\n";
+        let gone = list.replace("role/B", "role/C");
+        for (edited, changes) in [(list, 0), (&*broken, 0), (emptied, 2), (&*gone, 2)] {
+            for form in [edited.to_owned(), text(edited)] {
+                let after = read(&form).following(&before);
+                assert_eq!(before.changes(&after).len(), changes, "{form}");
+            }
         }
     }
 

@@ -75,17 +75,22 @@ impl Snapshot {
     /// What follows `previous` when aws-auth holds `aws_auth`.
     #[must_use]
     pub fn update(previous: Option<&Self>, aws_auth: &AwsAuth) -> (Self, Vec<Diagnostic>) {
-        Self::update_in_file(previous, aws_auth, |_, position| position)
+        Self::update_in_file(previous, aws_auth, &BTreeMap::new(), |_, position| position)
     }
 
-    /// The same, where `in_file` says where a position in a section's text is in the file that people edit.
+    /// The same, where `in_file` says where a position in a section's text is in the file that people edit, and where
+    /// that file has `lists` in the place of texts: they are read as if they were texts.
     pub(super) fn update_in_file(
         previous: Option<&Self>,
         aws_auth: &AwsAuth,
+        lists: &BTreeMap<Section, Node>,
         in_file: impl Fn(Section, Position) -> Position,
     ) -> (Self, Vec<Diagnostic>) {
         let mut diagnostics = Vec::new();
         let parsed = Section::ALL.map(|section| {
+            if let Some(list) = lists.get(&section) {
+                return (section, read(section, list, MatchBy::ArnAsWritten, &mut diagnostics));
+            }
             let parsed = match aws_auth.find(section, &mut diagnostics) {
                 Found::Text(text) => {
                     parse(section, text, &|position| in_file(section, position), &mut diagnostics)
@@ -167,18 +172,6 @@ impl Snapshot {
             index.insert(subject, mapping);
         }
         Self { contents, index, ..Self::default() }
-    }
-
-    /// This one's mappings, and those of `other` in the lists that this one has none of.
-    pub(super) fn joined(self, other: Self) -> Self {
-        let mut contents = self.contents;
-        for (section, entries) in other.contents {
-            let own = contents.entry(section).or_default();
-            if own.is_empty() {
-                *own = entries;
-            }
-        }
-        Self { figures: self.figures, ..Self::from_contents(contents) }
     }
 
     fn follow(

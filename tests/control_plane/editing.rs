@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{Read, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStderr, Command, Output, Stdio},
 };
 
 use arngate::{
@@ -68,6 +68,18 @@ impl Cluster {
         command.args(args).args(["--kubeconfig", self.kubeconfig.to_str().unwrap()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
+    }
+
+    /// Runs arngate until it asks: it has read aws-auth by then. What it writes to stderr after that.
+    fn asking(&self, args: &[&str]) -> (Child, ChildStderr) {
+        let mut child = self.command(args).spawn().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let (mut seen, mut byte) = (Vec::new(), [0]);
+        while !String::from_utf8_lossy(&seen).contains("[y/N]: ") {
+            assert_eq!(stderr.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&seen));
+            seen.push(byte[0]);
+        }
+        (child, stderr)
     }
 
     /// Runs arngate, with this on its standard input.
@@ -205,34 +217,75 @@ async fn nothing_is_written_unless_it_is_meant() {
         ["add", "user", "--prompt=false", "--userarn", "arn:aws:iam::111122223333:user/u", "--username", "u"];
     let told = cluster.refused(&[&user[..], &["--groups", "g"]].concat()).await;
     assert!(told.contains("mapUsers is a mapping, not a list"), "{told}");
+
+    // The server keeps who is in a list whose key is misspelt: a list of the right name would take them out.
+    cluster.write(&json!({"map_roles": MAP_ROLES})).await;
+    let create = ["create", "iamidentitymapping", "--arn", NEW, "--username", "new"];
+    let delete = ["delete", "iamidentitymapping", "--arn", NEW];
+    for args in [&ADD_ROLE[..], &create, &delete, &["get", "iamidentitymapping"]] {
+        let told = cluster.refused(args).await;
+        assert!(told.contains("there is no mapRoles, but map_roles"), "{told}");
+    }
+}
+
+/// All annotations of an object may have 256 KiB together.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_that_finds_no_room_to_be_kept_is_made_and_that_is_told() {
+    let cluster = Cluster::start().await;
+    let long = format!("{MAP_ROLES}{}", "# a comment\n".repeat(9_000));
+    cluster.write(&json!({"mapRoles": long})).await;
+    let notes = ["one", "two"].map(|key| format!("{key}={}", "x".repeat(100_000)));
+    let mut annotate = vec!["annotate", "-n", "kube-system", "configmap/aws-auth"];
+    annotate.extend(notes.iter().map(String::as_str));
+    cluster.kubectl(&annotate, "").await;
+    let output = cluster.run_with(&ADD_ROLE, "").await;
+    let (stdout, stderr) = text(&output);
+    assert!(output.status.success() && stderr.contains("too long to be kept"), "{stderr}");
+    assert!(stdout.contains("`arngate undo` cannot take it back"), "{stdout}");
+    assert!(cluster.read().await["data"]["mapRoles"].as_str().unwrap().contains(NEW));
+    assert!(cluster.refused(&["undo", "--prompt=false"]).await.contains("keeps no edit"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_between_reading_and_writing_is_not_lost() {
     let cluster = Cluster::start().await;
     cluster.write(&start()).await;
-    let mut child = cluster
-        .command(&["add", "role", "--rolearn", NEW, "--username", "new", "--groups", "a"])
-        .spawn()
-        .unwrap();
-    // It has read aws-auth once it asks.
-    let mut stderr = child.stderr.take().unwrap();
-    let (mut seen, mut byte) = (Vec::new(), [0]);
-    while !String::from_utf8_lossy(&seen).contains("[y/N]: ") {
-        assert_eq!(stderr.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&seen));
-        seen.push(byte[0]);
-    }
+    let add = ["add", "role", "--rolearn", NEW, "--username", "new", "--groups", "a"];
+    let (child, mut stderr) = cluster.asking(&add);
     let theirs = format!("# theirs\n{MAP_ROLES}- rolearn: arn:aws:iam::111122223333:role/Theirs\n");
     let patch = json!({"data": {"mapRoles": theirs}}).to_string();
     cluster.kubectl(&["patch", "-n", "kube-system", "configmap/aws-auth", "-p", &patch], "").await;
-    let output = output(child, "y\n".to_owned()).await;
+    let outcome = output(child, "y\ny\n".to_owned()).await;
     let mut rest = String::new();
     stderr.read_to_string(&mut rest).unwrap();
-    assert!(output.status.success(), "{rest}");
+    assert!(outcome.status.success(), "{rest}");
     assert!(rest.contains("somebody else has written configmap/aws-auth meanwhile"), "{rest}");
-    assert!(!rest.contains("[y/N]"), "it is not asked twice: {rest}");
+    assert!(rest.contains("[y/N]"), "it is another change: {rest}");
     let roles = cluster.read().await["data"]["mapRoles"].as_str().unwrap().to_owned();
     assert!(roles.starts_with(&theirs) && roles.contains(NEW), "{roles}");
+
+    // What was agreed to is undone; an edit that came after the yes stays, though --force is given.
+    let (child, mut stderr) = cluster.asking(&["undo", "--force"]);
+    let patch = json!({"data": {"mapRoles": format!("{roles}# theirs as well\n")}}).to_string();
+    cluster.kubectl(&["patch", "-n", "kube-system", "configmap/aws-auth", "-p", &patch], "").await;
+    let outcome = output(child, "y\nn\n".to_owned()).await;
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert!(text(&outcome).0.contains("cancelled") && rest.contains("-# theirs as well\n"), "{rest}");
+    let roles = cluster.read().await["data"]["mapRoles"].as_str().unwrap().to_owned();
+    assert!(roles.ends_with("# theirs as well\n"), "{roles}");
+
+    // Where the change is still the same, the yes holds.
+    let user =
+        ["add", "user", "--userarn", "arn:aws:iam::111122223333:user/u", "--username", "u", "--groups", "g"];
+    let (child, mut stderr) = cluster.asking(&user);
+    let patch = json!({"data": {"notes": "another one's"}}).to_string();
+    cluster.kubectl(&["patch", "-n", "kube-system", "configmap/aws-auth", "-p", &patch], "").await;
+    let outcome = output(child, "y\n".to_owned()).await;
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert!(outcome.status.success() && rest.contains("meanwhile") && !rest.contains("[y/N]"), "{rest}");
+    cluster.run(&["delete", "iamidentitymapping", "--arn", "arn:aws:iam::111122223333:user/u"]).await;
 
     // Many at once, on a list that each of them makes longer.
     let children: Vec<_> = (0..6)
