@@ -271,7 +271,7 @@ impl Entry<'_> {
             let message = format!("sso is {}, not a mapping", node.kind());
             return Err(self.refuse(node.span, message, permission_set::FORM));
         };
-        match permission_set::read(pairs.iter()) {
+        match permission_set::read(&pairs.iter()) {
             Ok(set) => Ok(Subject::PermissionSet(set)),
             Err(message) => Err(self.refuse(node.span, message, permission_set::FORM)),
         }

@@ -63,7 +63,7 @@ fn walk(section: Section, by: MatchBy, node: &Node, texts_name: bool, subjects: 
             // Each field of a permission set behind a hyphen of its own.
             let pairs = items.iter().filter_map(Node::as_mapping).flatten();
             if by != MatchBy::UserId
-                && let Ok(set) = permission_set::read(pairs)
+                && let Ok(set) = permission_set::read(&pairs)
             {
                 subjects.push(Subject::PermissionSet(set));
             }
@@ -73,7 +73,7 @@ fn walk(section: Section, by: MatchBy, node: &Node, texts_name: bool, subjects: 
         }
         Value::Mapping(pairs) => {
             if by != MatchBy::UserId
-                && let Ok(set) = permission_set::read(pairs.iter())
+                && let Ok(set) = permission_set::read(&pairs.iter())
             {
                 subjects.push(Subject::PermissionSet(set));
             }

@@ -11,7 +11,7 @@ pub(super) const FORM: &str =
 /// # Errors
 /// What is wrong, in words.
 pub(super) fn read<'n>(
-    pairs: impl DoubleEndedIterator<Item = &'n (Node, Node)> + Clone,
+    pairs: &(impl DoubleEndedIterator<Item = &'n (Node, Node)> + Clone),
 ) -> Result<PermissionSet, &'static str> {
     let field = |wanted: &str| {
         let is_it = |key: &Node| key.as_str().is_some_and(|key| key.eq_ignore_ascii_case(wanted));

@@ -71,6 +71,20 @@ fn a_field_beside_the_one_that_it_is_like_raises_no_doubt() {
 }
 
 #[test]
+fn a_group_that_loses_its_hyphen_stays() {
+    let groups = |second: &str| entry("A", "a").replace(" [g]", &format!("\n  - dev\n  {second}"));
+    let (before, diagnostics) = load(&[("mapRoles", &groups("- system:masters"))]);
+    assert_eq!(diagnostics, []);
+    let lost = groups("  system:masters");
+    let (after, diagnostics) = Snapshot::update(Some(&before), &data(&[("mapRoles", &lost)]));
+    let told = "entry 1, line 1, column 3: the group \"dev\" has become a word of another group's name";
+    only(&diagnostics, Severity::Error, told);
+    assert_eq!(who(&after, &role("A")), "a,dev,system:masters");
+    assert_eq!((after.figures().kept, after.figures().invalid), (1, 1));
+    assert_eq!(who(&load(&[("mapRoles", &lost)]).0, &role("A")), "a,dev system:masters", "as today");
+}
+
+#[test]
 fn a_group_may_have_blanks_and_hyphens_in_its_name() {
     let text = entry("A", "new").replace("[g]", "['Domain Admins', team-a, 'a, b']");
     let (before, _) = load(&[("mapRoles", &entry("A", "old"))]);
