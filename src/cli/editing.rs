@@ -53,7 +53,7 @@ pub(super) async fn undo(aws_auth: &AwsAuth, caution: Caution, force: bool) -> a
 /// Where another key may be meant for it: who is in there would lose access to a list under the right one.
 pub(super) fn key_of(section: Section, data: &Data) -> Result<String, EditError> {
     if let Some(unclear) = mapping::AwsAuth::from(data.clone()).unclear(section) {
-        return Err(EditError::Unclear(unclear));
+        return Err(EditError::Unclear(Box::new(unclear)));
     }
     let key = section.key();
     let alike = || data.keys().find(|other| other.eq_ignore_ascii_case(key)).cloned();

@@ -203,9 +203,10 @@ fn clear(object: &ConfigMap, after: &Data) -> Result<(), EditError> {
         let alike = data.iter().filter(|(key, _)| key.eq_ignore_ascii_case(section.key()));
         alike.map(|(_, text)| text.clone()).collect()
     };
-    let edited =
+    let mut edited =
         Section::ALL.into_iter().filter(|section| texts(&before.data, *section) != texts(after, *section));
-    edited.filter_map(|section| before.unclear(section)).map(EditError::Unclear).next().map_or(Ok(()), Err)
+    let unclear = edited.find_map(|section| before.unclear(section));
+    unclear.map_or(Ok(()), |unclear| Err(EditError::Unclear(Box::new(unclear))))
 }
 
 /// How long to wait before each try after the first.

@@ -32,7 +32,7 @@ pub enum EditError {
     },
     /// Where it is cannot be told. The server keeps what the list last held; one made beside it would take that away.
     #[error("{0}; correct it first: kubectl edit -n kube-system configmap/aws-auth")]
-    Unclear(Diagnostic),
+    Unclear(Box<Diagnostic>),
     /// Other entries would change.
     #[error(
         "{} is written in a way that cannot be edited without touching the rest ({reason}); edit it by hand: kubectl \
