@@ -138,9 +138,16 @@ impl Entry<'_> {
         Ok(Valid { subject: Subject::Account(account), mapping, with_path: false, doubtful: false })
     }
 
-    /// An entry of mapRoles or mapUsers, behind which `next` stands.
-    pub(super) fn principal(&mut self, item: &Node, next: Option<&Node>) -> Result<Valid, Invalid> {
+    /// An entry of mapRoles or mapUsers, and what stands before and behind it.
+    pub(super) fn principal(
+        &mut self,
+        item: &Node,
+        [before, next]: [Option<&Node>; 2],
+    ) -> Result<Valid, Invalid> {
         let fields = self.fields(item)?;
+        for neighbour in [before, next].into_iter().flatten() {
+            self.lost_field(item, neighbour);
+        }
         self.lost_group(item, next);
         let ((subject, with_path), also) = match self.by {
             MatchBy::Arn | MatchBy::ArnAsWritten | MatchBy::ArnAlone => (self.subject(item, &fields)?, None),

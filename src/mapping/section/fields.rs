@@ -128,6 +128,19 @@ impl Entry<'_> {
         Ok(())
     }
 
+    /// A username or groups that the entry lacks, and that stand beside it in one without an ARN, have a hyphen too many.
+    pub(super) fn lost_field(&mut self, item: &Node, neighbour: &Node) {
+        let (Some(pairs), Some(others)) = (item.as_mapping(), neighbour.as_mapping()) else { return };
+        if named::NAMING.into_iter().any(|naming| has(others, naming)) {
+            return;
+        }
+        let mut names = ["username", "groups"].into_iter();
+        if let Some(name) = names.find(|name| has(others, name) && !has(pairs, name)) {
+            let message = format!("has no {name}, which stands beside it behind a hyphen of its own");
+            self.doubt(neighbour.span, message, "one entry has one hyphen: remove the one too many");
+        }
+    }
+
     fn refuse_nested(&mut self, nested: &Node) -> Invalid {
         let advice = "indent its hyphen as that of the other entries";
         self.refuse(nested.span, "holds another entry inside", advice)

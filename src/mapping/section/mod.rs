@@ -128,13 +128,13 @@ pub(super) fn read(
         }
     };
     let mut parsed = Parsed::default();
-    let followers = items.iter().skip(1).map(Some).chain([None]);
-    for (index, (item, next)) in items.iter().zip(followers).enumerate() {
+    for (index, item) in items.iter().enumerate() {
+        let neighbours = [index.checked_sub(1).and_then(|before| items.get(before)), items.get(index + 1)];
         let origin = Listed { section, entry: index + 1, position: item.span };
         let mut entry = entry::Entry::new(origin, by, diagnostics);
         let result = match section {
             Section::Accounts => entry.account(item),
-            Section::Roles | Section::Users => entry.principal(item, next),
+            Section::Roles | Section::Users => entry.principal(item, neighbours),
         };
         parsed.named.append(&mut entry.others);
         match result {

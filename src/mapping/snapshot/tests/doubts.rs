@@ -40,6 +40,8 @@ fn a_slip_that_leaves_arn_and_groups_in_the_text_takes_no_group_away() {
             "holds a hyphen as of a list",
             format!("{user},dev - system:masters"),
         ),
+        (list, "\n- groups: [system:masters]", "has no groups, which stands beside it", user.clone()),
+        ("  username: a", "- username: a", "has no username, which stands beside it", canonical.clone()),
         ("username", "user", "did you mean username?", format!("{canonical},system:masters")),
         ("username", "usrname", "did you mean username?", format!("{canonical},system:masters")),
         (
