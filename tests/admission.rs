@@ -47,6 +47,18 @@ async fn a_broken_edit_is_refused_and_a_reserved_name_is_warned_of() {
 }
 
 #[tokio::test]
+async fn where_accounts_are_scrubbed_a_refusal_names_the_place_and_no_arn() {
+    let (emulator, _) = emulator().await;
+    let server = Setup::new(&emulator, "  scrubbedAccounts: ['111122223333']\n").start();
+    let (client, url) = (server.client(), server.at("/validate/aws-auth"));
+    let broken = BOB.replace("user/bob", "usr/bob");
+    let answer = post(&client, &url, &review(BOB, &broken)).await;
+    assert_eq!(answer.body["response"]["allowed"], false);
+    let text = answer.body.to_string();
+    assert!(text.contains("mapUsers, entry 1, line 1") && !text.contains("111122223333"), "{text}");
+}
+
+#[tokio::test]
 async fn the_certificate_has_the_name_by_which_a_service_is_asked() {
     let (emulator, _) = emulator().await;
     let server = Setup::new(&emulator, "").start();

@@ -25,6 +25,7 @@ mod edit;
 mod entry;
 mod explain;
 mod index;
+mod known;
 mod manifest;
 mod objects;
 mod saved;

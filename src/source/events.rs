@@ -276,9 +276,9 @@ mod tests {
         }
     }
 
-    fn state(diagnostics: Vec<Diagnostic>) -> State {
+    fn state(diagnostics: &[Diagnostic]) -> State {
         let (uid, resource_version) = (Some("u".to_owned()), Some("7".to_owned()));
-        State::new(&ObjectMeta { uid, resource_version, ..ObjectMeta::default() }, 3, &diagnostics)
+        State::new(&ObjectMeta { uid, resource_version, ..ObjectMeta::default() }, 3, diagnostics)
     }
 
     fn text(event: &Event) -> (&str, &str, &str) {
@@ -287,22 +287,22 @@ mod tests {
 
     #[test]
     fn the_same_is_said_by_an_event_of_the_same_name() {
-        let broken = state(vec![diagnostic(2, Severity::Error)]);
+        let broken = state(&[diagnostic(2, Severity::Error)]);
         let now = Timestamp::UNIX_EPOCH;
         let (first, again) = (events(&broken, None, now), events(&broken, Some(&broken), Timestamp::now()));
         assert_eq!(text(&first[0]), ("Warning", "InvalidMapping", "mapRoles, entry 2: is wrong; mend it"));
         assert_eq!(first[0].metadata.name, again[0].metadata.name);
-        let other = events(&state(vec![diagnostic(3, Severity::Error)]), None, now);
+        let other = events(&state(&[diagnostic(3, Severity::Error)]), None, now);
         assert_ne!(first[0].metadata.name, other[0].metadata.name);
     }
 
     #[test]
     fn many_are_told_as_a_few_and_a_number_and_mending_is_told_once() {
-        let broken = state((0..25).map(|number| diagnostic(number, Severity::Error)).collect());
+        let broken = state(&(0..25).map(|number| diagnostic(number, Severity::Error)).collect::<Vec<_>>());
         let told = events(&broken, None, Timestamp::UNIX_EPOCH);
         assert_eq!(told.len(), 11);
         assert!(text(&told[10]).2.starts_with("and 15 more: `arngate lint"));
-        let good = state(vec![diagnostic(1, Severity::Warning)]);
+        let good = state(&[diagnostic(1, Severity::Warning)]);
         let told = events(&good, Some(&broken), Timestamp::UNIX_EPOCH);
         assert_eq!(text(&told[1]).1, "DoubtfulMapping");
         assert_eq!(
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn of_many_a_few_are_held_errors_first() {
         let warnings = (0..5000).map(|number| diagnostic(number, Severity::Warning));
-        let many = state(warnings.chain([diagnostic(5000, Severity::Error)]).collect());
+        let many = state(&warnings.chain([diagnostic(5000, Severity::Error)]).collect::<Vec<_>>());
         assert_eq!((many.told.len(), many.more), (MAX_TOLD, 5001 - MAX_TOLD));
         assert!(many.has_errors() && many.told[0] == diagnostic(5000, Severity::Error));
         let told = events(&many, None, Timestamp::UNIX_EPOCH);
@@ -326,17 +326,17 @@ mod tests {
     async fn what_could_not_be_told_is_told_at_the_next_time() {
         let budget = Budget::new(Instant::now());
         let mut telling = Telling { budget, last: None, failing: false, metrics: Metrics::new() };
-        let sent = std::cell::RefCell::new(Vec::new());
+        let told = std::cell::RefCell::new(Vec::new());
         let send = |event: Event| {
-            sent.borrow_mut().push(event.reason.unwrap());
+            told.borrow_mut().push(event.reason.unwrap());
             ready(Ok(()))
         };
         let fail = |_| ready(Err("no".to_owned()));
-        let (broken, good) = (state(vec![diagnostic(1, Severity::Error)]), state(Vec::new()));
+        let (broken, good) = (state(&[diagnostic(1, Severity::Error)]), state(&[]));
         telling.tell(Some(broken.clone()), send).await;
         telling.tell(Some(good.clone()), fail).await;
         telling.tell(Some(good.clone()), send).await;
-        assert_eq!(sent.take(), ["InvalidMapping", "MappingsMended"]);
+        assert_eq!(told.take(), ["InvalidMapping", "MappingsMended"]);
 
         telling.tell(Some(broken), send).await;
         telling.budget.left = 0;
@@ -344,7 +344,7 @@ mod tests {
         telling.budget.left = BURST;
         telling.tell(Some(good.clone()), send).await;
         telling.tell(Some(good), send).await;
-        assert_eq!(sent.take(), ["InvalidMapping", "MappingsMended"], "and it is told once");
+        assert_eq!(told.take(), ["InvalidMapping", "MappingsMended"], "and it is told once");
     }
 
     #[test]
