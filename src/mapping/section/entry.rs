@@ -9,11 +9,16 @@ use crate::{
     yaml::{Node, Position, Value},
 };
 
+/// How many warnings are told of one entry. Who has mended those sees the next ones.
+const MAX_WARNINGS: usize = 50;
+
 /// An entry that is read, and where its diagnostics go.
 pub(super) struct Entry<'a> {
     origin: Listed,
     by: MatchBy,
     diagnostics: &'a mut Vec<Diagnostic>,
+    /// How many warnings were told of it.
+    warnings: usize,
     /// Whom it names in fields that mean nothing.
     pub(super) others: Vec<Subject>,
     /// Something that the author may well not have meant was told.
@@ -31,7 +36,7 @@ pub(super) enum Invalid {
 
 impl<'a> Entry<'a> {
     pub(super) const fn new(origin: Listed, by: MatchBy, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
-        Self { origin, by, diagnostics, others: Vec::new(), doubtful: false }
+        Self { origin, by, diagnostics, warnings: 0, others: Vec::new(), doubtful: false }
     }
 }
 
@@ -60,6 +65,12 @@ impl Entry<'_> {
         message: impl Into<Message>,
         advice: impl Into<String>,
     ) {
+        if severity == Severity::Warning {
+            self.warnings += 1;
+            if self.warnings > MAX_WARNINGS {
+                return;
+            }
+        }
         let Listed { section, entry, .. } = self.origin;
         self.diagnostics.push(Diagnostic {
             severity,

@@ -128,7 +128,9 @@ pub(super) fn read(
         }
     };
     let mut parsed = Parsed::default();
+    let mut told = Told::default();
     for (index, item) in items.iter().enumerate() {
+        let before = diagnostics.len();
         let neighbours = [index.checked_sub(1).and_then(|before| items.get(before)), items.get(index + 1)];
         let origin = Listed { section, entry: index + 1, position: item.span };
         let mut entry = entry::Entry::new(origin, by, diagnostics);
@@ -146,6 +148,53 @@ pub(super) fn read(
                 }
             }
         }
+        told.keep_from(before, diagnostics);
     }
+    told.summarise(section, diagnostics);
     Some(parsed)
+}
+
+/// How many diagnostics of a list are told. A mebibyte holds hundreds of thousands of entries, each of which may be
+/// wrong.
+const MAX_TOLD: usize = 1000;
+
+/// What was told of a list.
+#[derive(Default)]
+struct Told {
+    errors: usize,
+    warnings: usize,
+}
+
+impl Told {
+    /// Counts what was told from `before` on, and drops what is beyond the bound.
+    fn keep_from(&mut self, before: usize, diagnostics: &mut Vec<Diagnostic>) {
+        if diagnostics.len() == before {
+            return;
+        }
+        let new = diagnostics.split_off(before);
+        diagnostics.extend(new.into_iter().filter(|diagnostic| {
+            let count = match diagnostic.severity {
+                Severity::Error => &mut self.errors,
+                Severity::Warning => &mut self.warnings,
+            };
+            *count += 1;
+            *count <= MAX_TOLD
+        }));
+    }
+
+    /// Tells how much was dropped.
+    fn summarise(&self, section: Section, diagnostics: &mut Vec<Diagnostic>) {
+        for (severity, name, count) in
+            [(Severity::Error, "errors", self.errors), (Severity::Warning, "warnings", self.warnings)]
+        {
+            if let Some(more) = count.checked_sub(MAX_TOLD).filter(|more| *more > 0) {
+                diagnostics.push(Diagnostic {
+                    severity,
+                    place: Place::List { section, entry: None, position: None },
+                    message: format!("has {more} more {name}, which are not told one by one").into(),
+                    advice: "mend those that are told; the next ones are told then".to_owned(),
+                });
+            }
+        }
+    }
 }

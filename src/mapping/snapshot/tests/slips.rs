@@ -267,3 +267,19 @@ fn a_word_that_begins_an_arn_over_and_over_is_read_in_one_go() {
     assert!(diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error));
     assert_eq!(who(&after, &role("A")), "a,g");
 }
+
+#[test]
+fn of_a_list_of_nothing_but_mistakes_the_first_thousand_are_told_and_the_others_counted() {
+    let (snapshot, diagnostics) = load(&[("mapRoles", &format!("[{}1]", "1,".repeat(5000)))]);
+    assert_eq!(diagnostics.len(), 1001);
+    assert!(diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Error));
+    assert_eq!(
+        diagnostics[1000].to_string().split(';').next().unwrap(),
+        "mapRoles: has 4001 more errors, which are not told one by one"
+    );
+    assert_eq!(snapshot.figures().invalid, 5001, "that is told exactly");
+
+    let fields: String = (0..5000).map(|number| format!("  f{number}: x\n")).collect();
+    let (snapshot, diagnostics) = load(&[("mapRoles", &(entry("A", "a") + &fields))]);
+    assert_eq!((diagnostics.len(), who(&snapshot, &role("A"))), (50, "a,g".to_owned()));
+}
