@@ -279,7 +279,7 @@ fn of_a_list_of_nothing_but_mistakes_the_first_thousand_are_told_and_the_others_
     );
     assert_eq!(snapshot.figures().invalid, 5001, "that is told exactly");
 
-    let fields: String = (0..5000).map(|number| format!("  f{number}: x\n")).collect();
+    let fields = (0..5000).map(|number| format!("  f{number}: x")).collect::<Vec<_>>().join("\n");
     let (snapshot, diagnostics) = load(&[("mapRoles", &(entry("A", "a") + &fields))]);
     assert_eq!((diagnostics.len(), who(&snapshot, &role("A"))), (50, "a,g".to_owned()));
 }
