@@ -174,6 +174,16 @@ impl Measurement {
         })
     }
 
+    /// Measures one program once, by distinct tokens alone.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
+    pub async fn measure_distinct(&self, program: &Program) -> Result<LoadFigures, MeasureError> {
+        let (server, session) = self.start(program, &self.few).await?;
+        self.load(program, &server, &session, distinct("warming up", self.requests / 10)).await?;
+        self.load(program, &server, &session, distinct("distinct tokens", self.requests)).await
+    }
+
     async fn with_few(
         &self,
         program: &Program,
