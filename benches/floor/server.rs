@@ -4,10 +4,7 @@
 use std::{convert::Infallible, env, fs, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Bytes, body::Incoming, service::service_fn};
 use hyper_util::{
@@ -30,7 +27,7 @@ struct Spec {
 }
 
 /// Serves until it is killed, by the arguments and the configuration file that arngate would get.
-pub fn run() -> anyhow::Result<()> {
+pub(crate) fn run() -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve())
 }
 

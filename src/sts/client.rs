@@ -8,7 +8,7 @@ use std::{
 use ::http::HeaderValue;
 
 use super::{
-    ConnectTo,
+    ConnectTo, Endpoint,
     error::{NoVerdict, StsError, classify},
     http::{self, HttpFailure},
     trust::TrustError,
@@ -60,7 +60,7 @@ pub enum ClientError {
     Http(#[source] reqwest::Error),
 }
 
-/// A pooled HTTP/1.1 client that sends presigned requests to STS, and nothing else.
+/// A pooled HTTP/1.1 client that sends presigned requests to STS, and what keeps its connections open.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -95,6 +95,16 @@ impl Client {
         let result = self.call(request).await;
         self.metrics.sts_call(region, started.elapsed(), &result);
         result
+    }
+
+    /// Asks `endpoint` for nothing, so that a connection to it stays open. What it says, or whether it says anything,
+    /// is of no interest.
+    pub async fn keep_warm(&self, endpoint: &Endpoint) {
+        let Ok(response) = self.http.get(format!("https://{}/", endpoint.host())).send().await else {
+            return tracing::debug!(sts_host = endpoint.host(), "no connection is kept open");
+        };
+        // A connection whose answer was not read to its end is closed.
+        let _ = http::read(response, MAX_BODY).await;
     }
 
     async fn call(&self, request: &PresignedRequest) -> Result<CallerIdentity, StsError> {

@@ -33,7 +33,7 @@
 //!
 //! **When STS throttles or fails.** Throttling, which is by account, slows down the lane that meets it by and by,
 //! and the rate comes back by itself. A host that cannot be reached is asked only from time to time; the others
-//! are not affected.
+//! are not affected. To each host in use a connection is kept open through quiet minutes.
 
 mod bucket;
 mod cache;
@@ -47,6 +47,7 @@ mod refusal;
 mod standing;
 #[cfg(test)]
 pub(super) mod tests;
+mod warmth;
 
 use std::{sync::Arc, time::Duration};
 
@@ -62,6 +63,7 @@ use self::{
     gate::{Gate, MAX_WAIT, Ticket},
     key::{Keys, TokenKey},
     standing::Standing,
+    warmth::Warmth,
 };
 pub use self::{
     key::NoRandomNumbers,
@@ -125,6 +127,7 @@ pub struct Verifier {
     asker: Arc<Asker>,
     metrics: VerifierMetrics,
     _gatekeeper: AbortOnDropHandle<()>,
+    _stoker: AbortOnDropHandle<()>,
 }
 
 /// What a call needs, which may outlive the review that started it.
@@ -133,6 +136,7 @@ struct Asker {
     client: Client,
     partition: Partition,
     cache: Cache,
+    warmth: Arc<Warmth>,
     metrics: VerifierMetrics,
 }
 
@@ -165,15 +169,17 @@ impl Verifier {
         let ttl = SignedDuration::try_from(limits.cache_ttl).unwrap_or(SignedDuration::ZERO);
         let cache = Cache::new(limits.cache_size.get(), ttl, metrics.clone());
         let (gate, gatekeeper) = Gate::new(limits, metrics.clone());
+        let (warmth, stoker) = Warmth::new(endpoints, client.clone());
         Ok(Self {
             keys: Keys::generate()?,
             flights: Arc::new(Flights::new()),
             standing: Standing::new(limits),
             circuits: Circuits::new(endpoints, &metrics),
             gate,
-            asker: Arc::new(Asker { client, partition, cache, metrics: metrics.clone() }),
+            asker: Arc::new(Asker { client, partition, cache, warmth, metrics: metrics.clone() }),
             metrics,
             _gatekeeper: gatekeeper,
+            _stoker: stoker,
         })
     }
 
@@ -274,6 +280,7 @@ impl Call {
         let answer = answer.unwrap_or(Err(StsError::NoVerdict(NoVerdict::Timeout)));
         permit.answered(answer == Err(NoVerdict::Throttled.into()));
         drop(permit);
+        asker.warmth.called(request.endpoint(), Instant::now());
         if let Some(passage) = passage {
             passage.answered(&answer, Instant::now());
         }
