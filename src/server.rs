@@ -15,7 +15,7 @@ use crate::{
     mapping::{BackendMode, Snapshot},
     source::{BackendError, BackendSettings, Backends, LastGood, backend_mode_file, last_good},
     sts::{Client, ClientError, NoRandomNumbers, Verifier},
-    telemetry::{Metrics, Quotes},
+    telemetry::{AuditLog, Metrics, Quotes},
     webhook::{
         admission::Admission,
         certificate::{Certificate, CertificateError},
@@ -57,6 +57,9 @@ pub enum ServerError {
     /// The backends.
     #[error(transparent)]
     Backends(#[from] BackendError),
+    /// The audit log's own: not that its file cannot be opened.
+    #[error("cannot start the audit log: {0}; is there a standard output?")]
+    Audit(#[source] io::Error),
 }
 
 /// A server whose ports are bound and whose files are written.
@@ -68,6 +71,7 @@ pub struct Server {
     backends: Backends,
     /// The file that says which backends there are, and those that there are without it.
     backend_mode: (Option<PathBuf>, Vec<BackendMode>),
+    audit: Option<AuditLog>,
     metrics: Metrics,
     url: String,
 }
@@ -150,15 +154,20 @@ impl Server {
             scrubbed_accounts: settings.scrubbed_accounts,
         };
         let health = bind_health(settings.health_port).await;
+        let audit = settings.audit.map(|audit| AuditLog::start(&audit, &metrics));
+        let audit = audit.transpose().map_err(ServerError::Audit)?;
         Ok(Self {
             router: Arc::new(
-                Router::new(authenticator, settings.audiences, metrics.clone()).with_admission(admission),
+                Router::new(authenticator, settings.audiences, metrics.clone())
+                    .with_admission(admission)
+                    .with_audit(audit.as_ref().map(AuditLog::recorder)),
             ),
             listener,
             health,
             tls,
             backends,
             backend_mode: (settings.dynamic_backend_mode, settings.backend_modes),
+            audit,
             metrics,
             url,
         })
@@ -172,7 +181,7 @@ impl Server {
 
     /// Serves until `shutdown` ends, then finishes the reviews under way.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, health, tls, router, backends, backend_mode, metrics, url } = self;
+        let Self { listener, health, tls, router, backends, backend_mode, audit, metrics, url } = self;
         let stop = CancellationToken::new();
         let mut background = JoinSet::new();
         // What is not moved into the background lives to the end, and its sources with it.
@@ -204,6 +213,9 @@ impl Server {
         .await;
         stop.cancel();
         background.shutdown().await;
+        if let Some(audit) = audit {
+            audit.close().await;
+        }
         tracing::info!("stopped");
     }
 }

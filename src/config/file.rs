@@ -123,6 +123,10 @@ pub struct File {
     pub admin_principals: Vec<Principal>,
     /// `server.snapshotMaxAge`
     pub snapshot_max_age: Option<MaxAge>,
+    /// `server.auditLogPath`
+    pub audit_log_path: Option<PathBuf>,
+    /// `server.auditLogDenialQps`
+    pub audit_log_denial_qps: Option<u32>,
     /// `server.mapRoles`
     pub map_roles: Option<Node>,
     /// `server.mapUsers`
@@ -209,6 +213,8 @@ impl File {
         self.reserved_prefixes = server.reserved_prefixes("reservedPrefixConfig")?;
         self.admin_principals = server.parsed_list("adminPrincipals")?;
         self.snapshot_max_age = server.parsed("snapshotMaxAge")?;
+        self.audit_log_path = server.text("auditLogPath")?.map(PathBuf::from);
+        self.audit_log_denial_qps = server.whole("auditLogDenialQps")?;
         self.map_roles = server.take("mapRoles");
         self.map_users = server.take("mapUsers");
         self.map_accounts = server.take("mapAccounts");

@@ -84,6 +84,13 @@ pub struct ServerFlags {
     /// do not count then
     #[arg(long, value_name = "HOST:PORT")]
     pub ec2_connect_to: Option<ConnectTo>,
+    /// Write each decision as a JSON line to this file; - is standard output [default: none]
+    #[arg(long, value_name = "FILE", value_parser = path)]
+    pub audit_log_path: Option<PathBuf>,
+    /// How many denials of the same reason are written to the audit log a second; the others are counted. 0 writes all
+    /// [default: 10]
+    #[arg(long, value_name = "NUMBER")]
+    pub audit_log_denial_qps: Option<Whole<u32>>,
     /// How much is asked of STS.
     #[command(flatten)]
     pub limits: LimitFlags,

@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{Address, BackendName, ConfigError, File, MaxAge, ServerFlags, Whole, limits};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     identity::{AccountId, Partition, Principal, PrincipalKind},
     mapping::{BackendMode, MatchBy, Snapshot},
     sts::{ClientOptions, EndpointError, Endpoints, Limits},
-    telemetry::{Diagnosis, Quotes},
+    telemetry::{AuditSettings, Diagnosis, Quotes},
     token::{ClusterId, ClusterIdError},
 };
 
@@ -71,6 +71,8 @@ pub struct ServerSettings {
     pub ec2: ec2::Options,
     /// How much is asked of STS, and what is kept of its answers.
     pub sts_limits: Limits,
+    /// Where each decision is written to, where it is.
+    pub audit: Option<AuditSettings>,
 }
 
 /// Why the settings do not hold.
@@ -239,6 +241,10 @@ impl ServerSettings {
             scrubbed_accounts: file.scrubbed_accounts.into_iter().collect(),
             reserved_prefixes: file.reserved_prefixes,
             sts_limits: limits::limits(&flags.limits, &file.limits),
+            audit: audit(
+                flags.audit_log_path.clone().or(file.audit_log_path),
+                number(flags.audit_log_denial_qps).or(file.audit_log_denial_qps),
+            ),
             permission_sets: true,
             ec2: ec2::Options {
                 role: file.ec2_role,
@@ -277,6 +283,13 @@ fn mounted(file: &File) -> Snapshot {
     let quotes = Quotes::where_any_is_scrubbed(!file.scrubbed_accounts.is_empty());
     Diagnosis::new("configuration file", Some(file.path.clone())).quoting(quotes).tell(diagnostics);
     mounted
+}
+
+/// An empty path says that there is no audit log, whatever the file says.
+fn audit(path: Option<PathBuf>, denials_per_second: Option<u32>) -> Option<AuditSettings> {
+    let path = path.filter(|path| !path.as_os_str().is_empty())?;
+    let denials_per_second = denials_per_second.unwrap_or(AuditSettings::DEFAULT_DENIALS_PER_SECOND);
+    Some(AuditSettings { destination: path.into(), denials_per_second: NonZeroU32::new(denials_per_second) })
 }
 
 fn number<T: Copy>(flag: Option<Whole<T>>) -> Option<T> {

@@ -140,6 +140,8 @@ pub fn show(file: File, line: &CommandLine<'_>, flags: &ServerFlags) -> Result<V
         ("server.stsAccessKeyQps", line.flag("--sts-access-key-qps", "access_key_qps", limits.access_key_qps.is_some()), Box::new(|s| s.sts_limits.access_key_rate.map_or(0, NonZero::get).to_string())),
         ("server.stsAccessKeyBurst", line.flag("--sts-access-key-burst", "access_key_burst", limits.access_key_burst.is_some()), Box::new(|s| s.sts_limits.access_key_burst.to_string())),
         ("server.stsConcurrency", line.flag("--sts-concurrency", "concurrency", limits.concurrency.is_some()), Box::new(|s| s.sts_limits.concurrency.to_string())),
+        ("server.auditLogPath", line.flag("--audit-log-path", "audit_log_path", flags.audit_log_path.is_some()), Box::new(|s| text(s.audit.as_ref().map(|audit| &audit.destination)))),
+        ("server.auditLogDenialQps", line.flag("--audit-log-denial-qps", "audit_log_denial_qps", flags.audit_log_denial_qps.is_some()), Box::new(|s| text(s.audit.as_ref().map(|audit| audit.denials_per_second.map_or(0, NonZero::get))))),
         ("server.stsExtraHosts", None, Box::new(move |_| hosts)),
         ("server.reservedPrefixConfig", None, Box::new(|s| reserved(&s.reserved_prefixes))),
         ("server.mapRoles", None, Box::new(mapped)),

@@ -63,9 +63,28 @@ pub enum ClientError {
 /// A pooled HTTP/1.1 client that sends presigned requests to STS, and what keeps its connections open.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    transport: Transport,
     cluster_id: HeaderValue,
     metrics: Metrics,
+}
+
+/// What requests leave by.
+#[derive(Debug, Clone)]
+enum Transport {
+    Https(reqwest::Client),
+    /// What a test says in the place of STS; all behind it is the real client.
+    #[cfg(test)]
+    Scripted(std::sync::Arc<dyn Script>),
+}
+
+/// STS as a test has it: the status and the body that come back, or how the connection fails.
+#[cfg(test)]
+pub(crate) trait Script: std::fmt::Debug + Send + Sync {
+    /// What comes of sending `request`.
+    fn answer(
+        &self,
+        request: &PresignedRequest,
+    ) -> futures::future::BoxFuture<'static, Result<(u16, String), HttpFailure>>;
 }
 
 impl Client {
@@ -78,11 +97,18 @@ impl Client {
         cluster_id: &ClusterId,
         metrics: Metrics,
     ) -> Result<Self, ClientError> {
-        Ok(Self {
-            http: http::builder(options)?.https_only(true).build().map_err(ClientError::Http)?,
-            cluster_id: cluster_id.header_value(),
-            metrics,
-        })
+        let http = http::builder(options)?.https_only(true).build().map_err(ClientError::Http)?;
+        Ok(Self { transport: Transport::Https(http), cluster_id: cluster_id.header_value(), metrics })
+    }
+
+    /// A client whose answers are `script`'s.
+    #[cfg(test)]
+    pub(crate) fn scripted(
+        script: std::sync::Arc<dyn Script>,
+        cluster_id: &ClusterId,
+        metrics: Metrics,
+    ) -> Self {
+        Self { transport: Transport::Scripted(script), cluster_id: cluster_id.header_value(), metrics }
     }
 
     /// Has STS verify `request`.
@@ -115,16 +141,8 @@ impl Client {
         if url.as_str() != signed {
             return Err(NoVerdict::Transport.into());
         }
-        let response = self
-            .http
-            .get(url)
-            .header(CLUSTER_ID_HEADER, self.cluster_id.clone())
-            .send()
-            .await
-            .map_err(|error| HttpFailure::of(&error))?;
-        let status = response.status().as_u16();
-        self.metrics.sts_response(request.endpoint().region_label(), status);
-        let body = http::read(response, MAX_BODY).await.map_err(NoVerdict::from);
+        let (status, body) = self.send(request, url).await?;
+        let body = body.map_err(NoVerdict::from);
         if status == 200 {
             return Ok(xml::caller_identity(&body?).map_err(NoVerdict::Unreadable)?);
         }
@@ -141,5 +159,25 @@ impl Client {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The status that comes back, and the body, or why it cannot be read.
+    async fn send(
+        &self,
+        request: &PresignedRequest,
+        url: reqwest::Url,
+    ) -> Result<(u16, Result<String, HttpFailure>), HttpFailure> {
+        let http = match &self.transport {
+            Transport::Https(http) => http,
+            #[cfg(test)]
+            Transport::Scripted(script) => {
+                return script.answer(request).await.map(|(status, body)| (status, Ok(body)));
+            }
+        };
+        let call = http.get(url).header(CLUSTER_ID_HEADER, self.cluster_id.clone());
+        let response = call.send().await.map_err(|error| HttpFailure::of(&error))?;
+        let status = response.status().as_u16();
+        self.metrics.sts_response(request.endpoint().region_label(), status);
+        Ok((status, http::read(response, MAX_BODY).await))
     }
 }

@@ -1,3 +1,4 @@
+mod audit;
 mod ec2;
 
 use std::{
@@ -10,6 +11,7 @@ use std::{
 
 use jiff::Timestamp;
 
+pub(crate) use self::audit::AuditMetrics;
 use self::ec2::Ec2Metrics;
 use prometheus::{
     CounterVec, Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -61,6 +63,7 @@ pub struct Metrics {
     event_failures: IntCounter,
     admission_reviews: IntCounterVec,
     verifier: VerifierMetrics,
+    audit: AuditMetrics,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -165,6 +168,7 @@ impl Metrics {
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
             verifier: VerifierMetrics::register(&registry)?,
+            audit: AuditMetrics::register(&registry)?,
             latency: histograms(
                 "authenticate_latency_seconds",
                 "Time to answer a TokenReview.",

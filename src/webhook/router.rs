@@ -1,14 +1,6 @@
 //! Paths, methods and bounds; the decision itself is the authenticator's.
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Instant};
 
 use http::{
     HeaderValue, Method, Request, StatusCode,
@@ -37,7 +29,8 @@ pub struct Router {
     metrics: Metrics,
     bodies: BodyBudget,
     admission: Admission,
-    reviews: AtomicU64,
+    reviews: telemetry::RequestIds,
+    audit: Option<telemetry::Recorder>,
 }
 
 impl Router {
@@ -50,7 +43,8 @@ impl Router {
             metrics,
             bodies: BodyBudget::new(Limits::TOKEN_REVIEWS),
             admission: Admission::new(Vec::new(), Quotes::Withheld),
-            reviews: AtomicU64::new(0),
+            reviews: telemetry::RequestIds::new(),
+            audit: None,
         }
     }
 
@@ -58,6 +52,12 @@ impl Router {
     #[must_use]
     pub fn with_admission(self, admission: Admission) -> Self {
         Self { admission, ..self }
+    }
+
+    /// The same, each of whose decisions is written to an audit log by `audit`, where there is one.
+    #[must_use]
+    pub fn with_audit(self, audit: Option<telemetry::Recorder>) -> Self {
+        Self { audit, ..self }
     }
 
     /// Answers one request.
@@ -119,10 +119,13 @@ impl Router {
             Some(_) => self.authenticator.authenticate(&review.spec.token, Timestamp::now()).await,
             None => Decision::without_caller(Outcome::Denied(Denial::Audience)),
         };
-        let id = self.reviews.fetch_add(1, Ordering::Relaxed);
-        let duration = started.elapsed();
+        let (id, decided_at, duration) = (self.reviews.next(), Timestamp::now(), started.elapsed());
         self.metrics.decision(&decision.outcome, duration);
-        telemetry::record(telemetry::Review { id, client, duration }, &decision);
+        telemetry::record(
+            telemetry::Review { id, client, decided_at, duration },
+            &decision,
+            self.audit.as_ref(),
+        );
         Ok(answer::review(version, served.unwrap_or_default(), &decision.outcome))
     }
 

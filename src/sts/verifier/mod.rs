@@ -57,7 +57,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) use self::lanes::Lane;
 use self::{
-    cache::{Cache, Known},
+    cache::{Cache, Known, Moment},
     circuit::{Circuit, Circuits},
     flight::{Arrival, Departure, Flights},
     gate::{Gate, MAX_WAIT, Ticket},
@@ -148,9 +148,8 @@ struct Call {
     lane: Lane,
     circuit: Option<Arc<Circuit>>,
     ticket: Ticket,
-    /// When the review brought the token, by the clock on the wall and by one that is never set.
-    now: Timestamp,
-    entered: Instant,
+    /// When the review brought the token.
+    now: Moment,
 }
 
 impl Verifier {
@@ -196,6 +195,7 @@ impl Verifier {
     }
 
     async fn verdict(&self, request: &PresignedRequest, now: Timestamp) -> Verified {
+        let now = Moment { wall: now, steady: Instant::now() };
         let token = self.keys.token(request);
         let proven = match self.asker.cache.look_up(token, now) {
             Known::Now(verdict) => return Verified { verdict, source: Source::Cache },
@@ -233,9 +233,9 @@ impl Verifier {
         request: &PresignedRequest,
         token: TokenKey,
         proven: bool,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<Call, Shed> {
-        let entered = Instant::now();
+        let entered = now.steady;
         let caller = self.standing.look_up(self.keys.credentials(request), entered);
         let lane = caller.lane();
         let shed = |reason, wait| {
@@ -256,14 +256,13 @@ impl Verifier {
             circuit: circuit.map(Arc::clone),
             ticket,
             now,
-            entered,
         })
     }
 }
 
 impl Call {
     async fn make(self) -> Verdict {
-        let Self { asker, request, token, lane, circuit, ticket, now, entered } = self;
+        let Self { asker, request, token, lane, circuit, ticket, now } = self;
         let shed = |reason, wait| {
             asker.metrics.shed(reason, lane);
             Shed::new(reason, wait, token)
@@ -276,7 +275,7 @@ impl Call {
             Ok(passage) => passage,
             Err(wait) => return Err(shed(ShedReason::CircuitOpen, wait).into()),
         };
-        let answer = timeout_at(entered + ANSWER_WITHIN, asker.client.get_caller_identity(&request)).await;
+        let answer = timeout_at(now.steady + ANSWER_WITHIN, asker.client.get_caller_identity(&request)).await;
         let answer = answer.unwrap_or(Err(StsError::NoVerdict(NoVerdict::Timeout)));
         permit.answered(answer == Err(NoVerdict::Throttled.into()));
         drop(permit);
