@@ -28,7 +28,7 @@ pub const MAX_CONNECTIONS: usize = 512;
 pub const MAX_PROBE_CONNECTIONS: usize = 64;
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may be open before its first request has come whole.
+/// How long a connection may be open before the head of its first request has come.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request's head may take over HTTP/1, the idle time before it included.
 const HEADER_TIMEOUT: Duration = Duration::from_mins(1);

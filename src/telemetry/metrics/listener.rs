@@ -38,7 +38,7 @@ pub enum Closed {
     HandshakeTimeout,
     /// The TLS handshake failed.
     HandshakeFailed,
-    /// No request came whole in time.
+    /// No request came in time.
     NothingAsked,
     /// Nothing was asked any more.
     Idle,

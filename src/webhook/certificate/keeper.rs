@@ -162,6 +162,12 @@ impl Keeper {
             });
             match look.await {
                 Ok(keeper) => self = keeper,
+                Err(error) if error.is_panic() => {
+                    tracing::error!(
+                        "certificates are renewed and loaded no more: restart this, and report it"
+                    );
+                    return;
+                }
                 // The runtime ends.
                 Err(_) => return,
             }
