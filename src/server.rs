@@ -4,12 +4,11 @@ use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{net::TcpListener, task::JoinSet};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     authenticator::Authenticator,
-    config::{Address, ServerSettings},
+    config::{Address, Listen, ServerSettings},
     ec2,
     identity::Principal,
     mapping::{BackendMode, Snapshot},
@@ -18,8 +17,9 @@ use crate::{
     telemetry::{AuditLog, Metrics, Quotes},
     webhook::{
         admission::Admission,
-        certificate::{Certificate, CertificateError},
-        health, kubeconfig, listener,
+        certificate::{Keeper, KeeperError, Kubeconfig, Options},
+        health,
+        listener::{self, MAX_CONNECTIONS, MAX_PROBE_CONNECTIONS, Port},
         router::Router,
     },
 };
@@ -35,19 +35,17 @@ pub enum ServerError {
         /// Why.
         source: io::Error,
     },
-    /// The serving certificate.
-    #[error("no serving certificate: {0}")]
-    Certificate(#[from] CertificateError),
-    /// The webhook kubeconfig.
-    #[error(
-        "cannot write the webhook kubeconfig {path}: {source}; set --generate-kubeconfig to another place, or --kubeconfig-pregenerated where one is made by hand"
-    )]
-    Kubeconfig {
-        /// Where to.
-        path: PathBuf,
+    /// The address for metrics and health checks.
+    #[error("cannot listen on {address} for metrics: {source}; set metricsAddress to another one")]
+    ListenForMetrics {
+        /// Where.
+        address: String,
         /// Why.
         source: io::Error,
     },
+    /// The certificates, or the webhook kubeconfig.
+    #[error(transparent)]
+    Keeper(#[from] KeeperError),
     /// The clients for STS and EC2.
     #[error(transparent)]
     Sts(#[from] ClientError),
@@ -66,7 +64,8 @@ pub enum ServerError {
 pub struct Server {
     listener: TcpListener,
     health: Option<TcpListener>,
-    tls: TlsAcceptor,
+    operations: Option<TcpListener>,
+    keeper: Keeper,
     router: Arc<Router>,
     backends: Backends,
     /// The file that says which backends there are, and those that there are without it.
@@ -97,23 +96,18 @@ impl Server {
         let port = listener.local_addr().map_err(listen)?.port();
         let url = settings.url(port);
 
-        let certificate = Certificate::load_or_make(
-            &settings.state_dir,
-            &settings.hostname,
-            settings.address.of_certificate(),
-            Timestamp::now(),
-        )?;
-        if !settings.kubeconfig_pregenerated {
-            let path = &settings.generate_kubeconfig;
-            kubeconfig::write(path, &url, &certificate.pem)
-                .map_err(|source| ServerError::Kubeconfig { path: path.clone(), source })?;
-            tracing::info!(
-                path = %path.display(),
-                "wrote the webhook kubeconfig; start kube-apiserver with \
-                 --authentication-token-webhook-config-file set to it"
-            );
-        }
-        let tls = TlsAcceptor::from(Arc::new(certificate.server_config()?));
+        let operations = match &settings.metrics_address {
+            Some(listen) => Some(bind_operations(listen).await?),
+            None => None,
+        };
+        let keeper = Options {
+            state_dir: settings.state_dir.clone(),
+            names: settings.names(),
+            clients: settings.clients.clone(),
+            kubeconfig: (!settings.kubeconfig_pregenerated)
+                .then(|| Kubeconfig { path: settings.generate_kubeconfig.clone(), url: url.clone() }),
+        };
+        let keeper = Keeper::start(keeper, metrics.clone(), Timestamp::now())?;
 
         let administrators = &settings.admin_principals;
         if !administrators.is_empty() {
@@ -160,11 +154,14 @@ impl Server {
             router: Arc::new(
                 Router::new(authenticator, settings.audiences, metrics.clone())
                     .with_admission(admission)
-                    .with_audit(audit.as_ref().map(AuditLog::recorder)),
+                    .with_audit(audit.as_ref().map(AuditLog::recorder))
+                    .with_operations_apart(operations.is_some())
+                    .with_certified_alone(settings.clients.must_show_one()),
             ),
             listener,
             health,
-            tls,
+            operations,
+            keeper,
             backends,
             backend_mode: (settings.dynamic_backend_mode, settings.backend_modes),
             audit,
@@ -181,32 +178,56 @@ impl Server {
 
     /// Serves until `shutdown` ends, then finishes the reviews under way.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, health, tls, router, backends, backend_mode, audit, metrics, url } = self;
+        let Self {
+            listener,
+            health,
+            operations,
+            keeper,
+            router,
+            backends,
+            backend_mode,
+            audit,
+            metrics,
+            url,
+        } = self;
         let stop = CancellationToken::new();
         let mut background = JoinSet::new();
         // What is not moved into the background lives to the end, and its sources with it.
         let _backends = match backend_mode {
             (Some(path), configured) => {
-                background.spawn(backend_mode_file::follow(path, backends, configured, metrics));
+                background.spawn(backend_mode_file::follow(path, backends, configured, metrics.clone()));
                 None
             }
             (None, _) => Some(backends),
         };
+        let probed = |listener| Port {
+            listener,
+            tls: None,
+            connections: MAX_PROBE_CONNECTIONS,
+            metrics: metrics.clone(),
+        };
         if let Some(health) = health {
-            let stop = stop.clone();
             background.spawn(listener::serve(
-                health,
-                None,
+                probed(health),
                 // On every path, as aws-iam-authenticator does: probes of any path may be set up.
                 |_request, _client| async { Ok(health::healthz()) },
-                async move { stop.cancelled().await },
+                stop.clone().cancelled_owned(),
             ));
         }
+        if let Some(operations) = operations {
+            let router = Arc::clone(&router);
+            background.spawn(listener::serve(
+                probed(operations),
+                move |request, client| Arc::clone(&router).operate(request, client),
+                stop.clone().cancelled_owned(),
+            ));
+        }
+        let tls = Some(keeper.tls());
+        background.spawn(keeper.run());
         let addresses = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
         tracing::info!(address = addresses, url, version = env!("CARGO_PKG_VERSION"), "listening");
         listener::serve(
-            listener,
-            Some(tls),
+            Port { listener, tls, connections: MAX_CONNECTIONS, metrics },
             move |request, client| Arc::clone(&router).route(request, client),
             shutdown,
         )
@@ -234,4 +255,14 @@ async fn bind_health(port: u16) -> Option<TcpListener> {
             None
         }
     }
+}
+
+/// Binds the address for metrics and health checks. Who sets one wants to see what is there, so that a start without it
+/// would be none.
+async fn bind_operations(listen: &Listen) -> Result<TcpListener, ServerError> {
+    let error = |source| ServerError::ListenForMetrics { address: listen.to_string(), source };
+    let listener = listen.address.bind(listen.port).await.map_err(error)?;
+    let address = listener.local_addr().map_err(error)?.to_string();
+    tracing::info!(address, "metrics and health checks");
+    Ok(listener)
 }

@@ -38,7 +38,7 @@ async fn serve() -> anyhow::Result<()> {
     let key = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("https://localhost:{}/authenticate", listener.local_addr()?.port());
-    arngate::webhook::kubeconfig::write(Path::new(&kubeconfig), &url, &key.cert.pem())?;
+    arngate::webhook::kubeconfig::write(Path::new(&kubeconfig), &url, &key.cert.pem(), None)?;
     let tls = tls(&key.cert.pem(), &key.signing_key.serialize_pem())?;
     let client = client(&argument("--sts-connect-to")?, &argument("--sts-ca-bundle")?)?;
     eprintln!("{{\"message\":\"listening\",\"url\":\"{url}\"}}");

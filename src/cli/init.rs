@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use super::{Global, stray::Stray};
 use crate::{
     config::{Address, ServerFlags, ServerSettings},
-    webhook::{certificate::Certificate, kubeconfig},
+    webhook::{
+        certificate::{ClientPem, Pair},
+        kubeconfig,
+    },
 };
 
 /// The kubeconfig's name in the working directory.
@@ -40,9 +43,10 @@ pub(super) fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
     let state_dir = if here { PathBuf::from(".") } else { settings.state_dir.clone() };
     let kubeconfig = if here { PathBuf::from(KUBECONFIG) } else { settings.generate_kubeconfig.clone() };
 
-    let address = settings.address.of_certificate();
-    let certificate = Certificate::load_or_make(&state_dir, &settings.hostname, address, Timestamp::now())?;
-    kubeconfig::write(&kubeconfig, &settings.url(settings.port), &certificate.pem)
+    let now = Timestamp::now();
+    let pair = Pair::load_or_make(&state_dir, &settings.names(), now)?;
+    let client = ClientPem::find(&settings.clients, &state_dir, &pair, now)?;
+    kubeconfig::write(&kubeconfig, &settings.url(settings.port), &pair.pem, client.as_ref())
         .with_context(|| format!("cannot write {}", kubeconfig.display()))?;
 
     for (made, wanted) in [

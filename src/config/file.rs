@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Address, BackendName, LimitKeys, MaxAge, section::Section};
+use super::{Address, BackendName, ClientCertificate, LimitKeys, Listen, MaxAge, section::Section};
 use crate::{
     ec2::{RoleArn, SourceArn},
     identity::{AccountId, Principal},
@@ -77,6 +77,14 @@ pub struct File {
     pub address: Option<Address>,
     /// `server.hostname`
     pub hostname: Option<String>,
+    /// `server.metricsAddress`
+    pub metrics_address: Option<Listen>,
+    /// `server.clientCAFile`
+    pub client_ca_file: Option<PathBuf>,
+    /// `server.clientCertificate`
+    pub client_certificate: Option<ClientCertificate>,
+    /// `server.clientKey`
+    pub client_key: Option<PathBuf>,
     /// `server.stateDir`
     pub state_dir: Option<PathBuf>,
     /// `server.generateKubeconfig`
@@ -182,6 +190,10 @@ impl File {
         self.health_port = server.whole("healthPort")?;
         self.address = server.address("address")?;
         self.hostname = server.text("hostname")?;
+        self.metrics_address = server.parsed("metricsAddress")?;
+        self.client_ca_file = server.text("clientCAFile")?.map(PathBuf::from);
+        self.client_certificate = server.parsed("clientCertificate")?;
+        self.client_key = server.text("clientKey")?.map(PathBuf::from);
         self.state_dir = server.text("stateDir")?.map(PathBuf::from);
         self.generate_kubeconfig = server.text("generateKubeconfig")?.map(PathBuf::from);
         self.kubeconfig_pregenerated = server.boolean("kubeconfigPregenerated")?;

@@ -1,6 +1,9 @@
 use std::{collections::BTreeSet, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{Address, BackendName, ConfigError, File, MaxAge, ServerFlags, Whole, limits};
+use super::{
+    Address, BackendName, ClientAuthError, ConfigError, File, Listen, MaxAge, ServerFlags, Whole,
+    client_auth::ClientKeys, limits,
+};
 use crate::{
     ec2,
     identity::{AccountId, Partition, Principal, PrincipalKind},
@@ -8,6 +11,7 @@ use crate::{
     sts::{ClientOptions, EndpointError, Endpoints, Limits},
     telemetry::{AuditSettings, Diagnosis, Quotes},
     token::{ClusterId, ClusterIdError},
+    webhook::certificate::{Clients, Names},
 };
 
 /// How long one call on the way to an instance's name may take. A second one fits into the answer's time.
@@ -30,6 +34,10 @@ pub struct ServerSettings {
     pub port: u16,
     /// For plain health checks; 0 takes any free port.
     pub health_port: u16,
+    /// For `/metrics` and the health checks; beside the webhook where absent.
+    pub metrics_address: Option<Listen>,
+    /// Who has to show a certificate.
+    pub clients: Clients,
     /// The name in the certificate and in the webhook kubeconfig's URL.
     pub hostname: String,
     /// Where `cert.pem` and `key.pem` are kept.
@@ -99,6 +107,9 @@ pub enum SettingsError {
          ec2-describeInstances-qps to 0 for no limit"
     )]
     Ec2Burst,
+    /// Clients' certificates.
+    #[error(transparent)]
+    Clients(#[from] ClientAuthError),
     /// A backend twice.
     #[error("backend-mode names {0} twice")]
     BackendTwice(BackendMode),
@@ -184,6 +195,14 @@ impl ServerSettings {
                 .map_or(ClientOptions::default().total_timeout, Duration::from_secs),
             ..ClientOptions::default()
         };
+        let kubeconfig_pregenerated =
+            flags.kubeconfig_pregenerated.or(file.kubeconfig_pregenerated).unwrap_or(false);
+        let clients = ClientKeys {
+            authorities: given(&flags.client_ca_file, file.client_ca_file),
+            certificate: flags.client_certificate.clone().or(file.client_certificate),
+            key: given(&flags.client_key, file.client_key),
+        }
+        .clients(kubeconfig_pregenerated)?;
         let admin_principals = pick(&flags.admin_principals, file.admin_principals, Vec::new);
         let session = |principal: &&Principal| matches!(principal.kind(), PrincipalKind::AssumedRole { .. });
         if let Some(session) = admin_principals.iter().find(session) {
@@ -212,16 +231,10 @@ impl ServerSettings {
                 .filter(|path| !path.as_os_str().is_empty())
                 .or(file.generate_kubeconfig)
                 .unwrap_or_else(|| "/etc/kubernetes/aws-iam-authenticator/kubeconfig.yaml".into()),
-            kubeconfig_pregenerated: flags
-                .kubeconfig_pregenerated
-                .or(file.kubeconfig_pregenerated)
-                .unwrap_or(false),
-            // An empty flag overrides the file, and says that there is none.
-            kubeconfig: flags
-                .kubeconfig
-                .clone()
-                .or(file.kubeconfig)
-                .filter(|path| !path.as_os_str().is_empty()),
+            kubeconfig_pregenerated,
+            metrics_address: flags.metrics_address.clone().or(file.metrics_address),
+            clients,
+            kubeconfig: given(&flags.kubeconfig, file.kubeconfig),
             master: flags.master.clone().or(file.master).filter(|url| !url.is_empty()),
             backend_modes,
             dynamic_file: file.dynamic_file_path,
@@ -264,6 +277,12 @@ impl ServerSettings {
 }
 
 impl ServerSettings {
+    /// Whom its certificate is for.
+    #[must_use]
+    pub fn names(&self) -> Names {
+        Names { hostname: self.hostname.clone(), address: self.address.of_certificate() }
+    }
+
     /// Where kube-apiserver finds the server, where it listens on `port`.
     #[must_use]
     pub fn url(&self, port: u16) -> String {
@@ -290,6 +309,11 @@ fn audit(path: Option<PathBuf>, denials_per_second: Option<u32>) -> Option<Audit
     let path = path.filter(|path| !path.as_os_str().is_empty())?;
     let denials_per_second = denials_per_second.unwrap_or(AuditSettings::DEFAULT_DENIALS_PER_SECOND);
     Some(AuditSettings { destination: path.into(), denials_per_second: NonZeroU32::new(denials_per_second) })
+}
+
+/// The flag's path, or the file's. An empty flag overrides the file, and says that there is none.
+fn given(flag: &Option<PathBuf>, file: Option<PathBuf>) -> Option<PathBuf> {
+    flag.clone().or(file).filter(|path| !path.as_os_str().is_empty())
 }
 
 fn number<T: Copy>(flag: Option<Whole<T>>) -> Option<T> {

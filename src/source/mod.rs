@@ -22,3 +22,4 @@ pub use crd::CrdSource;
 pub use dynamic_file::DynamicFileSource;
 pub use kubernetes::{KubeconfigChoice, KubernetesError, client, client_of_user};
 pub use last_good::LastGood;
+pub use watched_file::WatchedFile;

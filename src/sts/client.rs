@@ -126,7 +126,12 @@ impl Client {
     /// Asks `endpoint` for nothing, so that a connection to it stays open. What it says, or whether it says anything,
     /// is of no interest.
     pub async fn keep_warm(&self, endpoint: &Endpoint) {
-        let Ok(response) = self.http.get(format!("https://{}/", endpoint.host())).send().await else {
+        let http = match &self.transport {
+            Transport::Https(http) => http,
+            #[cfg(test)]
+            Transport::Scripted(_) => return,
+        };
+        let Ok(response) = http.get(format!("https://{}/", endpoint.host())).send().await else {
             return tracing::debug!(sts_host = endpoint.host(), "no connection is kept open");
         };
         // A connection whose answer was not read to its end is closed.

@@ -1,5 +1,6 @@
 mod audit;
 mod ec2;
+mod listener;
 
 use std::{
     sync::{
@@ -12,7 +13,8 @@ use std::{
 use jiff::Timestamp;
 
 pub(crate) use self::audit::AuditMetrics;
-use self::ec2::Ec2Metrics;
+pub use self::listener::{CertificateKind, Closed};
+use self::{ec2::Ec2Metrics, listener::ListenerMetrics};
 use prometheus::{
     CounterVec, Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -43,6 +45,7 @@ pub struct Metrics {
     crd_watch_failures: IntCounter,
     crd_status_writes: IntCounterVec,
     ec2: Ec2Metrics,
+    listener: ListenerMetrics,
     dynamic_file_failures: IntCounter,
     dynamic_latency: HistogramVec,
     dynamic_file_enabled: IntGauge,
@@ -196,6 +199,7 @@ impl Metrics {
             )?,
             sts_latency: histograms("sts_latency_seconds", "Time that STS calls took.", &["StsRegion"])?,
             ec2: Ec2Metrics::register(&registry)?,
+            listener: ListenerMetrics::register(&registry)?,
             backend_loaded: gauges(
                 "backend_loaded",
                 "1 once the backend has loaded its mappings, 0 before.",

@@ -1,19 +1,21 @@
 //! Paths, methods and bounds; the decision itself is the authenticator's.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Instant};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use http::{
     HeaderValue, Method, Request, StatusCode,
     header::{ACCEPT, CONTENT_TYPE},
 };
-use hyper::body::Incoming;
 use jiff::Timestamp;
 
 use super::{
     admission::{self, Admission},
     answer::{self, Answer},
     body::{BodyBudget, BodyError, Limits},
-    health, token_review,
+    connections::Arriving,
+    health,
+    listener::Peer,
+    token_review,
 };
 use crate::{
     authenticator::{Authenticator, Decision},
@@ -31,6 +33,10 @@ pub struct Router {
     admission: Admission,
     reviews: telemetry::RequestIds,
     audit: Option<telemetry::Recorder>,
+    /// Whether `/metrics` and the health checks have an address of their own, and are not served beside the webhook.
+    operations_apart: bool,
+    /// Whether reviews are asked for by clients with certificates alone.
+    certified_alone: bool,
 }
 
 impl Router {
@@ -45,6 +51,8 @@ impl Router {
             admission: Admission::new(Vec::new(), Quotes::Withheld),
             reviews: telemetry::RequestIds::new(),
             audit: None,
+            operations_apart: false,
+            certified_alone: false,
         }
     }
 
@@ -60,18 +68,38 @@ impl Router {
         Self { audit, ..self }
     }
 
+    /// The same, without `/metrics` and the health checks: [`Self::operate`] answers those elsewhere.
+    #[must_use]
+    pub fn with_operations_apart(self, operations_apart: bool) -> Self {
+        Self { operations_apart, ..self }
+    }
+
+    /// The same, which takes TokenReviews from clients with certificates alone. Edits of aws-auth are looked at for
+    /// everybody, since an API server shows admission webhooks none unless it is told to, and health checks have none.
+    #[must_use]
+    pub fn with_certified_alone(self, certified_alone: bool) -> Self {
+        Self { certified_alone, ..self }
+    }
+
     /// Answers one request.
     ///
     /// # Errors
     /// None: what goes wrong becomes an answer. The type is what hyper asks for.
     pub async fn route(
         self: Arc<Self>,
-        request: Request<Incoming>,
-        client: SocketAddr,
+        request: Request<Arriving>,
+        client: Peer,
     ) -> Result<Answer, Infallible> {
         let started = Instant::now();
-        let get = matches!(*request.method(), Method::GET | Method::HEAD);
         Ok(match request.uri().path() {
+            "/authenticate" if self.certified_alone && !client.certified => {
+                self.metrics.uncertified_request(started.elapsed());
+                answer::failure(
+                    StatusCode::UNAUTHORIZED,
+                    "a client certificate is wanted here; kube-apiserver shows the one in the webhook kubeconfig that it \
+                     read when it started",
+                )
+            }
             "/authenticate" if request.method() == Method::POST => {
                 match self.authenticate(request, client, started).await {
                     Ok(answer) => answer,
@@ -92,24 +120,52 @@ impl Router {
                 answer
             }
             admission::PATH => answer::method_not_allowed("POST"),
-            "/healthz" if get => health::healthz(),
-            "/readyz" if get => {
+            _ if self.operations_apart => answer::failure(
+                StatusCode::NOT_FOUND,
+                "no such path; served are /authenticate and /validate/aws-auth, and /healthz, /readyz and /metrics at \
+                 the address of server.metricsAddress",
+            ),
+            _ => self.operation(&request).unwrap_or_else(|| {
+                answer::failure(
+                    StatusCode::NOT_FOUND,
+                    "no such path; served are /authenticate, /validate/aws-auth, /healthz, /readyz and /metrics",
+                )
+            }),
+        })
+    }
+
+    /// Answers one request at an address where no reviews are asked for.
+    ///
+    /// # Errors
+    /// None, as [`Self::route`].
+    pub async fn operate(self: Arc<Self>, request: Request<Arriving>, _: Peer) -> Result<Answer, Infallible> {
+        Ok(self.operation(&request).unwrap_or_else(|| {
+            answer::failure(
+                StatusCode::NOT_FOUND,
+                "no such path; served here are /healthz, /readyz and /metrics",
+            )
+        }))
+    }
+
+    /// `None` where the path is none of theirs.
+    fn operation(&self, request: &Request<Arriving>) -> Option<Answer> {
+        let get = matches!(*request.method(), Method::GET | Method::HEAD);
+        Some(match request.uri().path() {
+            "/healthz" | "/readyz" | "/metrics" if !get => answer::method_not_allowed("GET"),
+            "/healthz" => health::healthz(),
+            "/readyz" => {
                 let form = health::Form::asked(request.uri().query(), request.headers().get(ACCEPT));
                 health::readyz(&self.authenticator.chain.get(), form)
             }
-            "/metrics" if get => self.metrics(),
-            "/healthz" | "/readyz" | "/metrics" => answer::method_not_allowed("GET"),
-            _ => answer::failure(
-                StatusCode::NOT_FOUND,
-                "no such path; served are /authenticate, /validate/aws-auth, /healthz, /readyz and /metrics",
-            ),
+            "/metrics" => self.metrics(),
+            _ => return None,
         })
     }
 
     async fn authenticate(
         &self,
-        request: Request<Incoming>,
-        client: SocketAddr,
+        request: Request<Arriving>,
+        client: Peer,
         started: Instant,
     ) -> Result<Answer, Answer> {
         let review = read(&self.bodies, request).await?;
@@ -122,7 +178,7 @@ impl Router {
         let (id, decided_at, duration) = (self.reviews.next(), Timestamp::now(), started.elapsed());
         self.metrics.decision(&decision.outcome, duration);
         telemetry::record(
-            telemetry::Review { id, client, decided_at, duration },
+            telemetry::Review { id, client: client.address, decided_at, duration },
             &decision,
             self.audit.as_ref(),
         );
@@ -154,7 +210,7 @@ impl Router {
 }
 
 /// Reads a TokenReview within its bounds. No message of a failure quotes the body, which may hold a token.
-async fn read(budget: &BodyBudget, request: Request<Incoming>) -> Result<token_review::Request, Answer> {
+async fn read(budget: &BodyBudget, request: Request<Arriving>) -> Result<token_review::Request, Answer> {
     let is_json = request.headers().get(CONTENT_TYPE).is_none_or(|content_type| {
         let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
         essence.trim_ascii().eq_ignore_ascii_case(b"application/json")

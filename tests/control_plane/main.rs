@@ -10,6 +10,7 @@ mod aws_auth_admission;
 mod aws_auth_edits;
 mod aws_auth_events;
 mod aws_auth_guide;
+mod certificates;
 mod clients;
 mod cluster;
 mod commands;

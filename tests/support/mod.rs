@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of it")]
 
 pub mod verify;
+pub mod wire;
 
 use std::{
     fs,
