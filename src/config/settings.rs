@@ -254,10 +254,7 @@ impl ServerSettings {
             scrubbed_accounts: file.scrubbed_accounts.into_iter().collect(),
             reserved_prefixes: file.reserved_prefixes,
             sts_limits: limits::limits(&flags.limits, &file.limits),
-            audit: audit(
-                flags.audit_log_path.clone().or(file.audit_log_path),
-                number(flags.audit_log_denial_qps).or(file.audit_log_denial_qps),
-            ),
+            audit: audit(flags, file.audit_log_path, file.audit_log_denial_qps),
             permission_sets: true,
             ec2: ec2::Options {
                 role: file.ec2_role,
@@ -305,10 +302,11 @@ fn mounted(file: &File) -> Snapshot {
 }
 
 /// An empty path says that there is no audit log, whatever the file says.
-fn audit(path: Option<PathBuf>, denials_per_second: Option<u32>) -> Option<AuditSettings> {
-    let path = path.filter(|path| !path.as_os_str().is_empty())?;
-    let denials_per_second = denials_per_second.unwrap_or(AuditSettings::DEFAULT_DENIALS_PER_SECOND);
-    Some(AuditSettings { destination: path.into(), denials_per_second: NonZeroU32::new(denials_per_second) })
+fn audit(flags: &ServerFlags, path: Option<PathBuf>, denials: Option<u32>) -> Option<AuditSettings> {
+    let path = flags.audit_log_path.clone().or(path).filter(|path| !path.as_os_str().is_empty())?;
+    let denials = number(flags.audit_log_denial_qps).or(denials);
+    let denials = denials.unwrap_or(AuditSettings::DEFAULT_DENIALS_PER_SECOND);
+    Some(AuditSettings { destination: path.into(), denials_per_second: NonZeroU32::new(denials) })
 }
 
 /// The flag's path, or the file's. An empty flag overrides the file, and says that there is none.
@@ -356,6 +354,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::telemetry::Destination;
 
     fn file(text: &str) -> File {
         File::parse(Path::new("config.yaml"), text).unwrap()
@@ -388,6 +387,29 @@ mod tests {
         assert_eq!((settings.port, settings.cluster_id.as_str()), (2, "d"));
         assert_eq!(settings.partition, Partition::AwsCn);
         assert_eq!(settings.backend_modes, [BackendMode::MountedFile]);
+    }
+
+    #[test]
+    fn the_audit_log_is_off_unless_a_path_is_given() {
+        let audit = |text: &str, path: Option<&str>, denials: Option<u32>| {
+            let flags = ServerFlags {
+                audit_log_path: path.map(PathBuf::from),
+                audit_log_denial_qps: denials.map(Whole),
+                ..ServerFlags::default()
+            };
+            let text = format!("clusterID: c\nserver: {{{text}}}");
+            ServerSettings::new(file(&text), None, &flags).unwrap().audit
+        };
+        assert_eq!(audit("auditLogDenialQps: 5", None, Some(6)), None);
+        let audited = audit("auditLogPath: /a, auditLogDenialQps: 5", None, None).unwrap();
+        assert_eq!(
+            (audited.destination.to_string().as_str(), audited.denials_per_second),
+            ("/a", NonZeroU32::new(5))
+        );
+        let audited = audit("auditLogPath: /a", Some("-"), Some(0)).unwrap();
+        assert_eq!((audited.destination, audited.denials_per_second), (Destination::Stdout, None));
+        assert_eq!(audit("auditLogPath: /a", Some(""), None), None, "an empty flag is none");
+        assert_eq!(audit("auditLogPath: /a", None, None).unwrap().denials_per_second, NonZeroU32::new(10));
     }
 
     #[test]

@@ -172,17 +172,18 @@ impl Client {
         request: &PresignedRequest,
         url: reqwest::Url,
     ) -> Result<(u16, Result<String, HttpFailure>), HttpFailure> {
-        let http = match &self.transport {
-            Transport::Https(http) => http,
+        match &self.transport {
+            Transport::Https(http) => {
+                let call = http.get(url).header(CLUSTER_ID_HEADER, self.cluster_id.clone());
+                let response = call.send().await.map_err(|error| HttpFailure::of(&error))?;
+                let status = response.status().as_u16();
+                self.metrics.sts_response(request.endpoint().region_label(), status);
+                Ok((status, http::read(response, MAX_BODY).await))
+            }
             #[cfg(test)]
             Transport::Scripted(script) => {
-                return script.answer(request).await.map(|(status, body)| (status, Ok(body)));
+                script.answer(request).await.map(|(status, body)| (status, Ok(body)))
             }
-        };
-        let call = http.get(url).header(CLUSTER_ID_HEADER, self.cluster_id.clone());
-        let response = call.send().await.map_err(|error| HttpFailure::of(&error))?;
-        let status = response.status().as_u16();
-        self.metrics.sts_response(request.endpoint().region_label(), status);
-        Ok((status, http::read(response, MAX_BODY).await))
+        }
     }
 }

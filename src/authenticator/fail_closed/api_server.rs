@@ -197,7 +197,7 @@ fn text(list: &List, principals: [Who; 2]) -> Option<String> {
             Entry::Good(Gives::Nothing) => "  username: nothing:{{AccessKeyID}}\n",
         };
         let field = if who.is_role() { "rolearn" } else { "userarn" };
-        text += &format!("- {field}: {}\n{gives}", who.mapped_arn());
+        text += &["- ", field, ": ", &who.mapped_arn(), "\n", gives].concat();
     }
     Some(text)
 }

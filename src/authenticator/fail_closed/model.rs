@@ -14,7 +14,7 @@ use super::{
 };
 
 /// How long STS's word counts.
-pub(super) const TTL: Duration = Duration::from_secs(60);
+pub(super) const TTL: Duration = Duration::from_mins(1);
 
 /// When something happens: by the clock on the wall, which anybody may set, and by one that nobody can.
 #[derive(Debug, Clone, Copy)]

@@ -45,7 +45,7 @@ impl Who {
         format!("arn:aws:iam::{ACCOUNT}:{resource}")
     }
 
-    /// STS's UserId.
+    /// STS's `UserId`.
     pub(super) const fn user_id(self) -> &'static str {
         match self {
             Self::Alpha => "AROAALPHA:session-a",

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     api_server::ApiServer,
-    model::{Model, Moment, TTL, is_in_time},
+    model::{Expected, Model, Moment, TTL, is_in_time},
     principals::{Token, Who},
     steps::{Content, Pick, Question, Sequence, Step, Word},
     sts::ScriptedSts,
@@ -24,7 +24,7 @@ use crate::{
     ec2,
     identity::Partition,
     mapping::{BackendMode, Chain, CurrentChain, Snapshot},
-    outcome::Outcome,
+    outcome::{Outcome, User},
     source::ConfigMapSource,
     sts::{Client, ClientOptions, Endpoint, Endpoints, Limits, Source, Verifier},
     telemetry::Metrics,
@@ -287,20 +287,20 @@ impl World {
             None => self.model.remembered(token, *at),
         };
         let may_be = who.and_then(|who| self.model.user(who, token));
-        match (&decision.outcome, may_be) {
-            (Outcome::Authenticated(user), Some(expected)) => {
-                if (&user.username, &user.groups, &user.uid)
-                    != (&expected.username, &expected.groups, &expected.uid)
-                {
-                    return Err(fail(format!("let in as another than {expected:?}")));
-                }
-            }
-            (Outcome::Authenticated(_), None) => {
-                return Err(fail(format!("let in, and STS vouches for {who:?}")));
+        let is = if let Outcome::Authenticated(user) = &decision.outcome {
+            let User { username, groups, uid, .. } = user.clone();
+            Some(Expected { username, groups, uid })
+        } else {
+            None
+        };
+        match (&is, &may_be) {
+            (Some(_), None) => return Err(fail(format!("let in, and STS vouches for {who:?}"))),
+            (Some(is), Some(may_be)) if is != may_be => {
+                return Err(fail(format!("let in as another than {may_be:?}")));
             }
             // It is closed, and it is no wall: whom STS was asked about, and whom a mapping names, is let in.
-            (_, Some(expected)) if said.is_some() => {
-                return Err(fail(format!("not let in as {expected:?}")));
+            (None, Some(may_be)) if said.is_some() => {
+                return Err(fail(format!("not let in as {may_be:?}")));
             }
             _ => {}
         }
@@ -313,9 +313,7 @@ impl World {
             (Outcome::Unavailable(_), _) => "no verdict",
         };
         self.tally.count(kind);
-        if matches!(decision.outcome, Outcome::Authenticated(_))
-            && who.is_some_and(|who| self.model.is_kept(who))
-        {
+        if is.is_some() && who.is_some_and(|who| self.model.is_kept(who)) {
             self.tally.count("let in by what an edit left as it was");
         }
         Ok(())

@@ -109,7 +109,7 @@ impl Serialize for Time {
     }
 }
 
-/// STS's UserId: that of a role's session has the session's name behind it.
+/// STS's `UserId`: that of a role's session has the session's name behind it.
 struct UserId<'a> {
     id: &'a str,
     session: &'a str,
