@@ -239,6 +239,10 @@ mod tests {
         Connections::new(places, Metrics::new())
     }
 
+    async fn within_a_minute<T>(future: impl Future<Output = T>) -> T {
+        timeout(Duration::from_mins(1), future).await.expect("it does not happen")
+    }
+
     #[tokio::test(start_paused = true)]
     async fn whoever_has_had_nothing_decided_for_the_longest_time_makes_room() {
         let connections = connections(3);
@@ -255,10 +259,10 @@ mod tests {
             let connections = Arc::clone(&connections);
             async move { connections.take().await }
         });
-        slow.needed().await;
+        within_a_minute(slow.needed()).await;
         assert!(!gone(&silent) && !gone(&answered));
         drop((_never_whole, slow));
-        let next = next.await.unwrap();
+        let next = within_a_minute(next).await.unwrap();
         assert!(!gone(&next), "nobody else had to go for it");
     }
 
@@ -278,10 +282,10 @@ mod tests {
         assert!(places.iter().all(|place| !place.activity.must_go.is_cancelled()));
         // Once one of them has been answered, its connection makes room.
         drop(second);
-        places[1].needed().await;
+        within_a_minute(places[1].needed()).await;
         let [first_place, second_place] = places;
         drop(second_place);
-        next.await.unwrap();
+        within_a_minute(next).await.unwrap();
         assert!(!first_place.activity.must_go.is_cancelled());
     }
 

@@ -133,7 +133,8 @@ async fn the_longest_silent_connection_makes_room_for_the_next() {
     let connections = Connections::new(1, Metrics::new());
     let (silent, _stop) = open(&connections).await;
     let begun = Instant::now();
-    let (mut next, _stop) = open(&connections).await;
+    let next = timeout(Duration::from_mins(1), open(&connections)).await;
+    let (mut next, _stop) = next.expect("there is no room");
     assert_eq!(rest(silent).await, "");
     next.write_all(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n").await.unwrap();
     assert!(rest(next).await.ends_with("whole"));
