@@ -1,6 +1,12 @@
 //! The server put together: settings in, listeners bound, files written, sources started, all of it stopped.
 
-use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -57,6 +63,9 @@ pub enum ServerError {
     /// The backends.
     #[error(transparent)]
     Backends(#[from] BackendError),
+    /// What made the clients has ended early.
+    #[error("the clients for STS and EC2 were not made: {0}")]
+    Interrupted(#[source] tokio::task::JoinError),
 }
 
 /// A server whose ports are bound and whose files are written.
@@ -85,13 +94,24 @@ impl Server {
     /// # Errors
     /// See [`ServerError`].
     pub async fn bind(settings: ServerSettings) -> Result<Self, ServerError> {
+        let mut phases = Phases::begin();
         let metrics = Metrics::new();
+        // On a thread of its own: to read whom to trust takes longer than all the rest of the start.
+        let clients = tokio::task::spawn_blocking({
+            let (sts, cluster_id) = (settings.sts.clone(), settings.cluster_id.clone());
+            let (ec2, metrics) = (settings.ec2.clone(), metrics.clone());
+            move || {
+                let client = Client::new(&sts, &cluster_id, metrics.clone())?;
+                Ok::<_, ClientError>((client, ec2::Resolver::start(ec2, metrics)?))
+            }
+        });
         let listen =
             |source| ServerError::Listen { address: settings.address.with_port(settings.port), source };
         let listener = settings.address.bind(settings.port).await.map_err(listen)?;
         // Port 0 asks for any free port; from here on it is the one that was given.
         let port = listener.local_addr().map_err(listen)?.port();
         let url = settings.url(port);
+        phases.ended("port");
 
         let certificate = Certificate::load_or_make(
             &settings.state_dir,
@@ -110,6 +130,7 @@ impl Server {
             );
         }
         let tls = TlsAcceptor::from(Arc::new(certificate.server_config()?));
+        phases.ended("certificate and webhook kubeconfig");
 
         let administrators = &settings.admin_principals;
         if !administrators.is_empty() {
@@ -140,11 +161,13 @@ impl Server {
             quotes,
         };
         let backends = Backends::start(backends, metrics.clone(), &settings.backend_modes).await?;
-        let client = Client::new(&settings.sts, &settings.cluster_id, metrics.clone())?;
+        phases.ended("backends");
+        let (client, ec2) = clients.await.map_err(ServerError::Interrupted)??;
+        phases.ended("clients for STS and EC2");
         let (partition, limits) = (settings.partition, &settings.sts_limits);
         let authenticator = Authenticator {
             verifier: Verifier::new(client, partition, &settings.endpoints, limits, &metrics)?,
-            ec2: ec2::Resolver::start(settings.ec2, metrics.clone())?,
+            ec2,
             endpoints: settings.endpoints,
             chain: backends.current(),
             scrubbed_accounts: settings.scrubbed_accounts,
@@ -205,6 +228,22 @@ impl Server {
         stop.cancel();
         background.shutdown().await;
         tracing::info!("stopped");
+    }
+}
+
+/// Tells how long each part of the start took.
+struct Phases(Instant);
+
+impl Phases {
+    fn begin() -> Self {
+        Self(Instant::now())
+    }
+
+    /// What came since the last one was `phase`.
+    fn ended(&mut self, phase: &'static str) {
+        let now = Instant::now();
+        tracing::debug!(phase, took = ?now.duration_since(self.0), "starting");
+        self.0 = now;
     }
 }
 
