@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use jiff::Timestamp;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
@@ -63,8 +64,8 @@ pub enum ServerError {
     /// The backends.
     #[error(transparent)]
     Backends(#[from] BackendError),
-    /// What made the clients has ended early.
-    #[error("the clients for STS and EC2 were not made: {0}")]
+    /// What was done on a thread of its own has panicked.
+    #[error("a part of the start did not end: {0}")]
     Interrupted(#[source] tokio::task::JoinError),
 }
 
@@ -96,7 +97,8 @@ impl Server {
     pub async fn bind(settings: ServerSettings) -> Result<Self, ServerError> {
         let mut phases = Phases::begin();
         let metrics = Metrics::new();
-        // On a thread of its own: to read whom to trust takes longer than all the rest of the start.
+        // Each on a thread of its own: the two take longer than all the rest of the start together.
+        let random_numbers = tokio::task::spawn_blocking(seed_random_numbers);
         let clients = tokio::task::spawn_blocking({
             let (sts, cluster_id) = (settings.sts.clone(), settings.cluster_id.clone());
             let (ec2, metrics) = (settings.ec2.clone(), metrics.clone());
@@ -164,6 +166,8 @@ impl Server {
         phases.ended("backends");
         let (client, ec2) = clients.await.map_err(ServerError::Interrupted)??;
         phases.ended("clients for STS and EC2");
+        random_numbers.await.map_err(ServerError::Interrupted)??;
+        phases.ended("random numbers");
         let (partition, limits) = (settings.partition, &settings.sts_limits);
         let authenticator = Authenticator {
             verifier: Verifier::new(client, partition, &settings.endpoints, limits, &metrics)?,
@@ -245,6 +249,12 @@ impl Phases {
         tracing::debug!(phase, took = ?now.duration_since(self.0), "starting");
         self.0 = now;
     }
+}
+
+/// Has the cryptographic library gather what its random numbers begin with. It measures the CPU's jitter for that, which
+/// takes tens of milliseconds, and does so at the first number that anybody asks for.
+fn seed_random_numbers() -> Result<(), NoRandomNumbers> {
+    SystemRandom::new().fill(&mut [0; 1]).map_err(|_| NoRandomNumbers)
 }
 
 /// Binds the port for plain health checks on every address, since a kubelet's probe comes to the node's. That

@@ -12,12 +12,6 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{
-    Api,
-    runtime::watcher::{self, Event},
-};
 use super::{
     aside::{aside, retire},
     events::{self, Teller},
@@ -27,6 +21,12 @@ use super::{
 use crate::{
     mapping::{AwsAuth, BackendMode, Figures, Publisher, Snapshot},
     telemetry::{Diagnosis, Metrics, Quotes},
+};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api,
+    runtime::watcher::{self, Event},
 };
 
 /// Where aws-auth is, which is the same on every cluster.
