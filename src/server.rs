@@ -1,7 +1,14 @@
 //! The server put together: settings in, listeners bound, files written, sources started, all of it stopped.
 
-use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use jiff::Timestamp;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -58,6 +65,9 @@ pub enum ServerError {
     /// The audit log's own: not that its file cannot be opened.
     #[error("cannot start the audit log: {0}; is there a standard output?")]
     Audit(#[source] io::Error),
+    /// What was done on a thread of its own has panicked.
+    #[error("a part of the start did not end: {0}")]
+    Interrupted(#[source] tokio::task::JoinError),
 }
 
 /// A server whose ports are bound and whose files are written.
@@ -88,13 +98,25 @@ impl Server {
     /// # Errors
     /// See [`ServerError`].
     pub async fn bind(settings: ServerSettings) -> Result<Self, ServerError> {
+        let mut phases = Phases::begin();
         let metrics = Metrics::new();
+        // Each on a thread of its own: the two take longer than all the rest of the start together.
+        let random_numbers = tokio::task::spawn_blocking(seed_random_numbers);
+        let clients = tokio::task::spawn_blocking({
+            let (sts, cluster_id) = (settings.sts.clone(), settings.cluster_id.clone());
+            let (ec2, metrics) = (settings.ec2.clone(), metrics.clone());
+            move || {
+                let client = Client::new(&sts, &cluster_id, metrics.clone())?;
+                Ok::<_, ClientError>((client, ec2::Resolver::start(ec2, metrics)?))
+            }
+        });
         let listen =
             |source| ServerError::Listen { address: settings.address.with_port(settings.port), source };
         let listener = settings.address.bind(settings.port).await.map_err(listen)?;
         // Port 0 asks for any free port; from here on it is the one that was given.
         let port = listener.local_addr().map_err(listen)?.port();
         let url = settings.url(port);
+        phases.ended("port");
 
         let operations = match &settings.metrics_address {
             Some(listen) => Some(bind_operations(listen).await?),
@@ -108,6 +130,7 @@ impl Server {
                 .then(|| Kubeconfig { path: settings.generate_kubeconfig.clone(), url: url.clone() }),
         };
         let keeper = Keeper::start(keeper, metrics.clone(), Timestamp::now())?;
+        phases.ended("certificate and webhook kubeconfig");
 
         let administrators = &settings.admin_principals;
         if !administrators.is_empty() {
@@ -138,11 +161,15 @@ impl Server {
             quotes,
         };
         let backends = Backends::start(backends, metrics.clone(), &settings.backend_modes).await?;
-        let client = Client::new(&settings.sts, &settings.cluster_id, metrics.clone())?;
+        phases.ended("backends");
+        let (client, ec2) = clients.await.map_err(ServerError::Interrupted)??;
+        phases.ended("clients for STS and EC2");
+        random_numbers.await.map_err(ServerError::Interrupted)??;
+        phases.ended("random numbers");
         let (partition, limits) = (settings.partition, &settings.sts_limits);
         let authenticator = Authenticator {
             verifier: Verifier::new(client, partition, &settings.endpoints, limits, &metrics)?,
-            ec2: ec2::Resolver::start(settings.ec2, metrics.clone())?,
+            ec2,
             endpoints: settings.endpoints,
             chain: backends.current(),
             scrubbed_accounts: settings.scrubbed_accounts,
@@ -239,6 +266,28 @@ impl Server {
         }
         tracing::info!("stopped");
     }
+}
+
+/// Tells how long each part of the start took.
+struct Phases(Instant);
+
+impl Phases {
+    fn begin() -> Self {
+        Self(Instant::now())
+    }
+
+    /// What came since the last one was `phase`.
+    fn ended(&mut self, phase: &'static str) {
+        let now = Instant::now();
+        tracing::debug!(phase, took = ?now.duration_since(self.0), "starting");
+        self.0 = now;
+    }
+}
+
+/// Has the cryptographic library gather what its random numbers begin with. It measures the CPU's jitter for that, which
+/// takes tens of milliseconds, and does so at the first number that anybody asks for.
+fn seed_random_numbers() -> Result<(), NoRandomNumbers> {
+    SystemRandom::new().fill(&mut [0; 1]).map_err(|_| NoRandomNumbers)
 }
 
 /// Binds the port for plain health checks on every address, since a kubelet's probe comes to the node's. That

@@ -8,11 +8,14 @@
 //! - [`load`]: a load generator for token verification, and its reports.
 //! - [`servers`]: arngate and aws-iam-authenticator as processes, and what they cost.
 //! - [`compare`]: arngate beside aws-iam-authenticator, in figures.
+//! - [`capacity`]: what a cluster needs of arngate.
+//! - [`startup`]: how long arngate takes to start.
 //! - [`scenario`]: sequences of load, faults and restarts.
 //! - [`hostile`]: tokens that must be refused before anything leaves for STS.
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used)]
 
+pub mod capacity;
 pub mod compare;
 pub mod config_map_api;
 pub mod control_plane;
@@ -22,4 +25,5 @@ pub mod hostile;
 pub mod load;
 pub mod scenario;
 pub mod servers;
+pub mod startup;
 pub mod sts;

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use arngate::telemetry::{self, LogFormat, Verbosity};
-use arngate_lab::{compare, control_plane, demo, load, scenario, sts};
+use arngate_lab::{capacity, compare, control_plane, demo, load, scenario, startup, sts};
 use clap::{Parser, Subcommand};
 
 /// What arngate is tried with, on one machine: no AWS account, no cluster.
@@ -28,6 +28,10 @@ enum Command {
     Load(Box<load::cli::Args>),
     /// Measure arngate beside aws-iam-authenticator
     Compare(compare::cli::Args),
+    /// Compute what a cluster needs of arngate
+    Capacity(Box<capacity::cli::Args>),
+    /// Measure how long arngate takes to start
+    Startup(startup::cli::Args),
     /// Play a scenario of loads, faults and restarts
     Scenario(scenario::cli::Args),
     /// Run the emulator of STS and EC2 alone
@@ -47,6 +51,8 @@ async fn main() -> ExitCode {
         Command::Up(args) => demo::run_up(args).await,
         Command::Load(args) => load::cli::run(*args).await,
         Command::Compare(args) => compare::cli::run(args).await,
+        Command::Capacity(args) => capacity::cli::run(*args).await,
+        Command::Startup(args) => startup::cli::run(args).await,
         Command::Scenario(args) => scenario::cli::run(args).await,
         Command::Sts(args) => sts::cli::run(*args).await.map(|()| ExitCode::SUCCESS),
         Command::ControlPlane(args) => control_plane::cli::run(args).await.map(|()| ExitCode::SUCCESS),

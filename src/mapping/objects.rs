@@ -76,6 +76,18 @@ impl Objects {
         }
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What all of them give together, and what is wrong or odd with them.
     ///
     /// Where two are about the same principal, a valid one counts before one that keeps what it gave, then the older

@@ -12,15 +12,8 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{
-    Api,
-    runtime::watcher::{self, Event},
-};
-use tokio::runtime::{Handle, RuntimeFlavor};
-
 use super::{
+    aside::{aside, retire},
     events::{self, Teller},
     last_good::{Keeper, LastGood},
     watch::{Failure, Sink, watch},
@@ -28,6 +21,12 @@ use super::{
 use crate::{
     mapping::{AwsAuth, BackendMode, Figures, Publisher, Snapshot},
     telemetry::{Diagnosis, Metrics, Quotes},
+};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api,
+    runtime::watcher::{self, Event},
 };
 
 /// Where aws-auth is, which is the same on every cluster.
@@ -188,8 +187,9 @@ impl State {
         let metadata = events::metadata(&object);
         let aws_auth = held(object);
         let last = self.last.as_deref();
-        let (snapshot, diagnostics) = beside_others(&aws_auth, || Snapshot::update(last, &aws_auth));
-        let diagnostics = self.diagnosis.tell(diagnostics);
+        let is_long = aws_auth.data.values().map(String::len).sum::<usize>() > AT_ONCE;
+        let (snapshot, diagnostics) = aside(is_long, || Snapshot::update(last, &aws_auth));
+        let diagnostics = aside(is_long, || self.diagnosis.tell(diagnostics));
         if let Some(teller) = &self.teller {
             teller.tell(&metadata, snapshot.index().len(), &diagnostics);
         }
@@ -218,8 +218,11 @@ impl State {
         self.metrics.backend_loaded(BackendMode::EksConfigMap, mappings, errors, warnings);
         self.metrics.snapshot_in_force(BackendMode::EksConfigMap, &snapshot, now);
         self.metrics.restored(BackendMode::EksConfigMap, false);
-        self.last = Some(snapshot);
+        let before = self.last.replace(snapshot);
         self.keep(now);
+        if let Some(before) = before {
+            retire(before);
+        }
     }
 
     /// Puts in force what an earlier run saw last, until aws-auth has been read.
@@ -256,15 +259,6 @@ fn held(object: ConfigMap) -> AwsAuth {
         data: object.data.unwrap_or_default(),
         binary: object.binary_data.unwrap_or_default().into_keys().collect(),
     }
-}
-
-/// Reads `aws_auth` by `read`; where it is long, other tasks of this thread go on elsewhere meanwhile.
-fn beside_others<T>(aws_auth: &AwsAuth, read: impl FnOnce() -> T) -> T {
-    let is_long = aws_auth.data.values().map(String::len).sum::<usize>() > AT_ONCE;
-    // A runtime of one thread has nowhere else to go on.
-    let others_can =
-        Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if is_long && others_can { tokio::task::block_in_place(read) } else { read() }
 }
 
 fn is_aws_auth(object: &ConfigMap) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! A source knows where mappings come from and when; what they mean is [`crate::mapping`]'s.
 
+mod aside;
 pub mod backend_mode_file;
 mod backends;
 pub mod config_map;

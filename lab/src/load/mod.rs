@@ -37,7 +37,7 @@ pub use client::{Client, SendError};
 pub use guard::{GuardError, probe};
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use mix::{Mix, MixError, TokenClass};
-pub use population::{Counts, Population};
+pub use population::{Counts, Population, TooFewMappings};
 pub use progress::Progress;
 pub use recording::{ClassRecording, Interval, Recorder, Recording};
 pub(crate) use report::grouped;

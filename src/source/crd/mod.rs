@@ -31,7 +31,10 @@ use self::{
     definition::{IamIdentityMapping, IamIdentityMappingSpec, IamIdentityMappingStatus},
     status::{Queue, Wanted},
 };
-use super::watch::{Failure, Sink, watch};
+use super::{
+    aside::{FEW, aside, retire},
+    watch::{Failure, Sink, watch},
+};
 use crate::{
     mapping::{BackendMode, Diagnostic, Object, ObjectSpec, Objects, Publisher, Severity, Snapshot},
     telemetry::{Diagnosis, Metrics, Quotes},
@@ -55,6 +58,7 @@ impl CrdSource {
                 publisher,
                 metrics,
                 objects: Objects::default(),
+                last: None,
                 listed: Vec::new(),
                 diagnosis: Diagnosis::new("IAMIdentityMapping", None),
                 is_absent: false,
@@ -91,6 +95,8 @@ struct State {
     publisher: Publisher,
     metrics: Metrics,
     objects: Objects,
+    /// What is in force.
+    last: Option<Arc<Snapshot>>,
     /// What the list under way has brought.
     listed: Vec<Object>,
     diagnosis: Diagnosis,
@@ -108,7 +114,10 @@ impl Sink<DynamicObject> for State {
                     self.listed.push(object);
                 }
             }
-            Event::InitDone => self.objects.replace(std::mem::take(&mut self.listed)),
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                aside(listed.len() > FEW, || self.objects.replace(listed));
+            }
             Event::Apply(object) => {
                 if let Some(object) = self.read(object) {
                     self.objects.apply(object);
@@ -124,7 +133,7 @@ impl Sink<DynamicObject> for State {
 
     fn settle(&mut self) {
         self.is_absent = false;
-        let (snapshot, diagnostics) = self.objects.snapshot();
+        let (snapshot, diagnostics) = aside(self.objects.len() > FEW, || self.objects.snapshot());
         self.publish(snapshot, diagnostics);
     }
 
@@ -180,7 +189,7 @@ impl State {
             "the cluster has no IAMIdentityMapping (iamauthenticator.k8s.aws/v1alpha1): this backend maps nobody; \
              apply deploy/iamidentitymapping.yaml, or remove CRD from backend-mode; will look again every few seconds"
         );
-        self.objects = Objects::default();
+        aside(self.objects.len() > FEW, || self.objects = Objects::default());
         self.statuses.forget_all();
         self.publish(Snapshot::empty(), Vec::new());
     }
@@ -189,12 +198,16 @@ impl State {
         let count =
             |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        self.diagnosis.tell(diagnostics);
+        aside(diagnostics.len() > FEW, || self.diagnosis.tell(diagnostics));
         let mappings = snapshot.index().len();
         tracing::info!(mappings, errors, warnings, "IAMIdentityMappings loaded");
         self.metrics.backend_loaded(BackendMode::Crd, mappings, errors, warnings);
         self.metrics.snapshot_in_force(BackendMode::Crd, &snapshot, Timestamp::now());
-        self.publisher.publish(Arc::new(snapshot));
+        let snapshot = Arc::new(snapshot);
+        self.publisher.publish(Arc::clone(&snapshot));
+        if let Some(before) = self.last.replace(snapshot) {
+            retire(before);
+        }
     }
 }
 
