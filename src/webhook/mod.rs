@@ -14,6 +14,7 @@ pub mod certificate;
 pub mod health;
 pub mod kubeconfig;
 pub mod listener;
+pub mod probe;
 pub mod router;
 pub mod status;
 pub mod token_review;
