@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use arngate::telemetry::{self, LogFormat, Verbosity};
-use arngate_lab::{compare, control_plane, demo, load, scenario, sts};
+use arngate_lab::{compare, control_plane, dashboard, demo, load, scenario, sts};
 use clap::{Parser, Subcommand};
 
 /// What arngate is tried with, on one machine: no AWS account, no cluster.
@@ -30,6 +30,8 @@ enum Command {
     Compare(compare::cli::Args),
     /// Play a scenario of loads, faults and restarts
     Scenario(scenario::cli::Args),
+    /// Draw arngate's dashboard by what a Prometheus has
+    Dashboard(dashboard::cli::Args),
     /// Run the emulator of STS and EC2 alone
     Sts(Box<sts::cli::Args>),
     /// Run a real etcd and kube-apiserver, with a webhook kubeconfig of yours
@@ -48,6 +50,7 @@ async fn main() -> ExitCode {
         Command::Load(args) => load::cli::run(*args).await,
         Command::Compare(args) => compare::cli::run(args).await,
         Command::Scenario(args) => scenario::cli::run(args).await,
+        Command::Dashboard(args) => dashboard::cli::run(args).await,
         Command::Sts(args) => sts::cli::run(*args).await.map(|()| ExitCode::SUCCESS),
         Command::ControlPlane(args) => control_plane::cli::run(args).await.map(|()| ExitCode::SUCCESS),
     };

@@ -42,12 +42,16 @@ pub(crate) fn folder(name: &str) -> String {
 }
 
 /// YAML that is no object of the API server's; each is looked at elsewhere.
-const NOT_OBJECTS: [&str; 3] = [
-    // `the_examples_of_the_server_s_configuration_hold` reads it.
+const NOT_OBJECTS: [&str; 6] = [
+    // tests/examples.rs reads it.
     "base/config.yaml",
     // `kubeadm_starts_kube_apiserver_with_the_webhook` has kubeadm read them.
     "kubeadm/cluster-configuration.yaml",
     "kubeadm/patches/kube-apiserver0+json.yaml",
+    // tests/monitoring.rs has Prometheus and promtool read them.
+    "monitoring/rules.test.yaml",
+    "monitoring/rules.yaml",
+    "monitoring/scrape.yaml",
 ];
 
 /// All YAML files below `folder`, by their path from deploy/.
