@@ -184,10 +184,12 @@ mod tests {
             {"type": "timeseries", "title": "Rate", "targets": [
              {"expr": "rate(a{job=\"$job\"}[$__rate_interval])", "legendFormat": "{{a}} of {{b}}"}]}]}"#;
         let dashboard = Dashboard::parse(json).unwrap();
-        let titles: Vec<_> = dashboard.rows.iter().map(|row| (row.title.as_str(), row.panels.len())).collect();
+        let titles: Vec<_> =
+            dashboard.rows.iter().map(|row| (row.title.as_str(), row.panels.len())).collect();
         assert_eq!(titles, [("Now", 1), ("Then", 1)]);
         let variables = Variables { job: "arngate".to_owned(), rate_interval: "1m".to_owned() };
-        let queries: Vec<_> = dashboard.panels().map(|panel| panel.queries[0].filled_in(&variables)).collect();
+        let queries: Vec<_> =
+            dashboard.panels().map(|panel| panel.queries[0].filled_in(&variables)).collect();
         assert_eq!(queries, [r#"sum(up{job="arngate",instance=~".+"})"#, r#"rate(a{job="arngate"}[1m])"#]);
         let labels = [("a", "x"), ("b", "y")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(dashboard.rows[1].panels[0].queries[0].name(&labels.into()), "x of y");

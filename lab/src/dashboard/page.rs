@@ -105,7 +105,9 @@ mod tests {
             PanelKind::Figure => lines(&[(1.0, 864_000.0)]),
             PanelKind::Plot => lines(&[(100.0, 14e6), (160.0, 15e6)]),
         });
-        for text in ["<h1>arngate &lt;1&gt;</h1>", "<b>10 d</b>", "a &lt;b&gt;", ">MB</text>", "class=\"line c1\""] {
+        for text in
+            ["<h1>arngate &lt;1&gt;</h1>", "<b>10 d</b>", "a &lt;b&gt;", ">MB</text>", "class=\"line c1\""]
+        {
             assert!(page.contains(text), "{text}: {page}");
         }
         let empty = render(&dashboard, "an hour", |_| Vec::new());
