@@ -85,6 +85,31 @@ fn kubeadm_starts_kube_apiserver_with_the_webhook() {
     assert_asks_arngate(&kube_apiserver(&program, &patched));
 }
 
+/// What other installers are given is YAML, and says the same: the flags in the form that each has, and a file of the name
+/// that kube-apiserver is told.
+#[test]
+fn other_installers_files_say_the_same() {
+    for (file, flag) in [
+        ("cluster-api/control-plane.yaml", "name: {0}\n            value: {1}"),
+        ("k3s/arngate.yaml", "- {0}={1}"),
+        ("talos/controlplane.yaml", "{0}: {1}"),
+    ] {
+        let text = fs::read_to_string(deploy(file)).unwrap();
+        yaml::parse(&text, Limits::default()).unwrap().unwrap();
+        let webhook = if file.starts_with("talos") { "/var/lib/arngate/webhook" } else { VOLUME };
+        let kubeconfig = format!("{webhook}/kubeconfig.yaml");
+        for (name, value) in [
+            ("authentication-token-webhook-config-file", kubeconfig.as_str()),
+            ("authentication-token-webhook-version", "v1"),
+        ] {
+            let wanted = flag.replace("{0}", name).replace("{1}", value);
+            assert!(text.contains(&wanted), "{file} does not say {wanted}");
+        }
+    }
+    let kops = fs::read_to_string(deploy("kops/cluster.yaml")).unwrap();
+    yaml::parse(&kops, Limits::default()).unwrap().unwrap();
+}
+
 /// A kubeconfig of a client certificate, as deploy/README.md has people make it on a control-plane node.
 pub(crate) fn kubeconfig_of(plane: &ControlPlane, user: &str) -> String {
     let files = tempfile::tempdir().unwrap();

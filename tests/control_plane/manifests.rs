@@ -42,12 +42,17 @@ pub(crate) fn folder(name: &str) -> String {
 }
 
 /// YAML that is no object of the API server's; each is looked at elsewhere.
-const NOT_OBJECTS: [&str; 6] = [
+const NOT_OBJECTS: [&str; 10] = [
     // tests/examples.rs reads it.
     "base/config.yaml",
     // `kubeadm_starts_kube_apiserver_with_the_webhook` has kubeadm read them.
     "kubeadm/cluster-configuration.yaml",
     "kubeadm/patches/kube-apiserver0+json.yaml",
+    // Of other API servers, and of none; they are held against the flags that kubeadm's are.
+    "cluster-api/control-plane.yaml",
+    "k3s/arngate.yaml",
+    "kops/cluster.yaml",
+    "talos/controlplane.yaml",
     // tests/monitoring.rs has Prometheus and promtool read them.
     "monitoring/rules.test.yaml",
     "monitoring/rules.yaml",
