@@ -56,9 +56,9 @@ fmt: ## Format
 regions: ## Refresh src/sts/regions.rs from the AWS SDK for Python's table (needs botocore)
 	lab/regions/refresh && cargo fmt -p arngate
 
-crd: ## Generate deploy/iamidentitymapping.yaml anew from its Rust type
-	cargo run --quiet --locked -p arngate -- crd > deploy/iamidentitymapping.yaml.new
-	mv deploy/iamidentitymapping.yaml.new deploy/iamidentitymapping.yaml
+crd: ## Generate deploy/crd/iamidentitymapping.yaml anew from its Rust type
+	cargo run --quiet --locked -p arngate -- crd > deploy/crd/iamidentitymapping.yaml.new
+	mv deploy/crd/iamidentitymapping.yaml.new deploy/crd/iamidentitymapping.yaml
 
 clean: ## Remove what was built, the control plane's programs included
 	cargo clean

@@ -4,6 +4,7 @@
 //! - [`ec2`]: EC2's DescribeInstances, by the same emulator, and the instance metadata service.
 //! - [`control_plane`]: a real etcd and kube-apiserver on this machine.
 //! - [`config_map_api`]: list and watch of aws-auth, for where no Kubernetes is.
+//! - [`dashboard`]: arngate's dashboard, drawn by what a Prometheus has.
 //! - [`demo`]: all of it at work, step by step.
 //! - [`load`]: a load generator for token verification, and its reports.
 //! - [`servers`]: arngate and aws-iam-authenticator as processes, and what they cost.
@@ -19,6 +20,7 @@ pub mod capacity;
 pub mod compare;
 pub mod config_map_api;
 pub mod control_plane;
+pub mod dashboard;
 pub mod demo;
 pub mod ec2;
 pub mod hostile;

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use arngate::telemetry::{self, LogFormat, Verbosity};
-use arngate_lab::{capacity, compare, control_plane, demo, load, scenario, startup, sts};
+use arngate_lab::{capacity, compare, control_plane, dashboard, demo, load, scenario, startup, sts};
 use clap::{Parser, Subcommand};
 
 /// What arngate is tried with, on one machine: no AWS account, no cluster.
@@ -34,6 +34,8 @@ enum Command {
     Startup(startup::cli::Args),
     /// Play a scenario of loads, faults and restarts
     Scenario(scenario::cli::Args),
+    /// Draw arngate's dashboard by what a Prometheus has
+    Dashboard(dashboard::cli::Args),
     /// Run the emulator of STS and EC2 alone
     Sts(Box<sts::cli::Args>),
     /// Run a real etcd and kube-apiserver, with a webhook kubeconfig of yours
@@ -54,6 +56,7 @@ async fn main() -> ExitCode {
         Command::Capacity(args) => capacity::cli::run(*args).await,
         Command::Startup(args) => startup::cli::run(args).await,
         Command::Scenario(args) => scenario::cli::run(args).await,
+        Command::Dashboard(args) => dashboard::cli::run(args).await,
         Command::Sts(args) => sts::cli::run(*args).await.map(|()| ExitCode::SUCCESS),
         Command::ControlPlane(args) => control_plane::cli::run(args).await.map(|()| ExitCode::SUCCESS),
     };

@@ -14,6 +14,11 @@ use crate::{
     webhook::certificate::{Clients, Names},
 };
 
+/// Where the server listens unless told.
+pub(super) const DEFAULT_PORT: u16 = 21362;
+/// Where its certificate is kept unless told.
+pub(super) const DEFAULT_STATE_DIR: &str = "/var/aws-iam-authenticator";
+
 /// How long one call on the way to an instance's name may take. A second one fits into the answer's time.
 const EC2_CALL_WITHIN: Duration = Duration::from_secs(4);
 
@@ -217,14 +222,10 @@ impl ServerSettings {
             endpoints: Endpoints::new(partition, region.as_deref(), &file.sts_extra_hosts)?,
             region: region.clone(),
             address: flags.address.clone().or(file.address).unwrap_or_default(),
-            port: number(flags.port).or(file.port).unwrap_or(21362),
+            port: number(flags.port).or(file.port).unwrap_or(DEFAULT_PORT),
             health_port: number(flags.health_port).or(file.health_port).unwrap_or(21363),
             hostname: flags.hostname.clone().or(file.hostname).unwrap_or_else(|| "localhost".to_owned()),
-            state_dir: flags
-                .state_dir
-                .clone()
-                .or(file.state_dir)
-                .unwrap_or_else(|| "/var/aws-iam-authenticator".into()),
+            state_dir: flags.state_dir.clone().or(file.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
             generate_kubeconfig: flags
                 .generate_kubeconfig
                 .clone()

@@ -16,6 +16,7 @@ mod connections;
 pub mod health;
 pub mod kubeconfig;
 pub mod listener;
+pub mod probe;
 pub mod router;
 pub mod status;
 pub mod token_review;

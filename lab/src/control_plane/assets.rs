@@ -59,6 +59,12 @@ impl Assets {
         self.control_plane.join("kubectl")
     }
 
+    /// kubeadm, of the same version. `KUBEBUILDER_ASSETS` doesn't have it.
+    #[must_use]
+    pub fn kubeadm(&self) -> PathBuf {
+        self.built.join("bin/kubeadm")
+    }
+
     /// The Go client `aws-iam-authenticator`. `KUBEBUILDER_ASSETS` doesn't have it.
     #[must_use]
     pub fn go_authenticator(&self) -> PathBuf {

@@ -21,7 +21,7 @@ mod mix;
 mod population;
 mod progress;
 mod recording;
-mod report;
+pub(crate) mod report;
 mod run;
 mod scene;
 mod schedule;

@@ -146,7 +146,7 @@ impl Sink<DynamicObject> for State {
                     error = %failure,
                     ?wait,
                     "not allowed to list or watch IAMIdentityMappings, and no verdict on whom no backend before \
-                     CRD maps, unless they have been listed before; apply deploy/rbac.yaml, or remove CRD from \
+                     CRD maps, unless they have been listed before; apply deploy/crd/rbac.yaml, or remove CRD from \
                      backend-mode"
                 );
             }
@@ -187,7 +187,7 @@ impl State {
         }
         tracing::warn!(
             "the cluster has no IAMIdentityMapping (iamauthenticator.k8s.aws/v1alpha1): this backend maps nobody; \
-             apply deploy/iamidentitymapping.yaml, or remove CRD from backend-mode; will look again every few seconds"
+             apply deploy/crd/iamidentitymapping.yaml, or remove CRD from backend-mode; will look again every few seconds"
         );
         aside(self.objects.len() > FEW, || self.objects = Objects::default());
         self.statuses.forget_all();
