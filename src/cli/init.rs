@@ -37,7 +37,7 @@ pub(super) struct Args {
     address: Option<Address>,
     /// Make no files, but the state directory and the webhook kubeconfig's folder, and give them and what the server
     /// has put there to this user and group, so that a server that is not root can write them. It takes the right to
-    /// change owners (root, or CAP_CHOWN), and none where all of it is theirs already
+    /// change owners (root, or `CAP_CHOWN`), and none where all of it is theirs already
     #[arg(long, value_name = "UID:GID")]
     folders_for: Option<Owner>,
     #[command(flatten)]
@@ -87,7 +87,8 @@ fn make_folders(settings: &ServerSettings, owner: Owner) -> anyhow::Result<ExitC
     for folder in [state_dir, kubeconfig_dir] {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    let files = ["cert.pem", "key.pem", last_good::NAME].map(|name| state_dir.join(name));
+    let files = ["cert.pem", "key.pem", "cert.previous.pem", "client.pem", "client-key.pem", last_good::NAME]
+        .map(|name| state_dir.join(name));
     for path in [state_dir, kubeconfig_dir, &settings.generate_kubeconfig]
         .into_iter()
         .chain(files.iter().map(PathBuf::as_path))

@@ -126,16 +126,17 @@ impl Client {
     /// Asks `endpoint` for nothing, so that a connection to it stays open. What it says, or whether it says anything,
     /// is of no interest.
     pub async fn keep_warm(&self, endpoint: &Endpoint) {
-        let http = match &self.transport {
-            Transport::Https(http) => http,
+        match &self.transport {
+            Transport::Https(http) => {
+                let Ok(response) = http.get(format!("https://{}/", endpoint.host())).send().await else {
+                    return tracing::debug!(sts_host = endpoint.host(), "no connection is kept open");
+                };
+                // A connection whose answer was not read to its end is closed.
+                let _ = http::read(response, MAX_BODY).await;
+            }
             #[cfg(test)]
-            Transport::Scripted(_) => return,
-        };
-        let Ok(response) = http.get(format!("https://{}/", endpoint.host())).send().await else {
-            return tracing::debug!(sts_host = endpoint.host(), "no connection is kept open");
-        };
-        // A connection whose answer was not read to its end is closed.
-        let _ = http::read(response, MAX_BODY).await;
+            Transport::Scripted(_) => {}
+        }
     }
 
     async fn call(&self, request: &PresignedRequest) -> Result<CallerIdentity, StsError> {
