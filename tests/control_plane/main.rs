@@ -18,6 +18,7 @@ mod crd;
 mod documents;
 mod editing;
 mod edits;
+mod helm;
 mod init_files;
 mod kubeadm;
 mod manifests;

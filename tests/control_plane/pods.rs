@@ -31,6 +31,7 @@ pub(crate) struct Node {
     secrets: BTreeMap<String, Vec<(String, String)>>,
     env: Vec<(String, String)>,
     sts: String,
+    state: &'static str,
 }
 
 fn is_root() -> bool {
@@ -52,8 +53,13 @@ impl Node {
     pub(crate) fn new(emulator: &Emulator) -> Self {
         let root = tempfile::tempdir().unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let node =
-            Self { root, secrets: BTreeMap::new(), env: Vec::new(), sts: emulator.address().to_string() };
+        let node = Self {
+            root,
+            secrets: BTreeMap::new(),
+            env: Vec::new(),
+            sts: emulator.address().to_string(),
+            state: "/var/aws-iam-authenticator",
+        };
         let program = Path::new(env!("CARGO_BIN_EXE_arngate"));
         fs::copy(program, node.path("/arngate")).unwrap();
         for library in libraries(program) {
@@ -64,6 +70,12 @@ impl Node {
         emulator.write_ca(&node.path("/sts-ca.pem")).unwrap();
         fs::set_permissions(node.path("/sts-ca.pem"), fs::Permissions::from_mode(0o644)).unwrap();
         node
+    }
+
+    /// With the server's state elsewhere.
+    pub(crate) fn with_state(mut self, folder: &'static str) -> Self {
+        self.state = folder;
+        self
     }
 
     /// Where one of its files is for us.
@@ -294,7 +306,7 @@ impl Running {
 
     /// A client that believes its certificate, and finds it whatever its name is.
     fn client(&self) -> reqwest::Client {
-        let pem = fs::read(self.node.path("/var/aws-iam-authenticator/cert.pem")).unwrap();
+        let pem = fs::read(self.node.path(self.node.state).join("cert.pem")).unwrap();
         let certificate = reqwest::Certificate::from_pem(&pem).unwrap();
         reqwest::Client::builder()
             .tls_certs_only([certificate])
@@ -335,7 +347,7 @@ impl Running {
         if !is_root() {
             return;
         }
-        let state = "/var/aws-iam-authenticator";
+        let state = self.node.state;
         let made = [state, "/etc/kubernetes/aws-iam-authenticator"].map(str::to_owned);
         let files = ["cert.pem", "key.pem"].map(|name| format!("{state}/{name}"));
         let further = further.iter().map(|path| (*path).to_owned());
