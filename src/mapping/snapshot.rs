@@ -187,13 +187,14 @@ impl Snapshot {
         let mut unread = Vec::new();
         for (section, parsed) in parsed {
             let last = before.get(&section);
-            let Some(parsed) = parsed else {
+            let Some(mut parsed) = parsed else {
                 let last = last.cloned().unwrap_or_default();
                 kept += last.len();
                 unread.push(section);
                 contents.insert(section, last);
                 continue;
             };
+            let told_before = diagnostics.len();
             let had: HashMap<&Subject, &Arc<Mapping>> =
                 last.into_iter().flatten().map(|(subject, mapping)| (subject, mapping)).collect();
             let (doubtful, valid): (Vec<_>, _) = parsed.valid.into_iter().partition(|entry| {
@@ -205,6 +206,8 @@ impl Snapshot {
             named.extend(parsed.named.into_iter().map(|subject| (section, subject)));
             named.extend(doubtful.into_iter().map(|entry| (section, entry.subject)));
             contents.insert(section, settle(section, valid, diagnostics));
+            parsed.told.keep_from(told_before, diagnostics);
+            parsed.told.summarise(section, diagnostics);
         }
         kept += keep(&mut contents, named, before);
         Self { unread, ..Self::from_contents(contents).with_figures(invalid, kept, diagnostics) }
