@@ -243,7 +243,9 @@ fn have_run_together(
 }
 
 /// One entry a subject. The last one counts, as today; but a role's ARN without its path goes before one with it,
-/// which matches nobody today: whose entry has both is who they are today.
+/// which matches nobody today: whose entry has both is who they are today. And a doubtful entry, which comes here where
+/// nothing was last good, goes behind one that is not, as it does once that is: else the same text read again would be
+/// another.
 fn settle(section: Section, valid: Vec<Valid>, diagnostics: &mut Vec<Diagnostic>) -> Contents {
     let mut settled: Vec<Valid> = Vec::with_capacity(valid.len());
     let mut places: HashMap<Subject, usize> = HashMap::with_capacity(valid.len());
@@ -258,9 +260,12 @@ fn settle(section: Section, valid: Vec<Valid>, diagnostics: &mut Vec<Diagnostic>
             // Objects have names, and do not come this way.
             continue;
         };
-        let (counts, why) = match (earlier.with_path, entry.with_path) {
-            (false, true) => (other.entry, "the one without a path counts"),
-            (true, false) => (this.entry, "the one without a path counts"),
+        let doubtful = (earlier.doubtful, entry.doubtful);
+        let (counts, why) = match (doubtful, (earlier.with_path, entry.with_path)) {
+            ((false, true), _) => (other.entry, "the one that raises no doubt counts"),
+            ((true, false), _) => (this.entry, "the one that raises no doubt counts"),
+            (_, (false, true)) => (other.entry, "the one without a path counts"),
+            (_, (true, false)) => (this.entry, "the one without a path counts"),
             _ => (this.entry, "the last one counts"),
         };
         diagnostics.push(Diagnostic {
