@@ -187,13 +187,14 @@ impl Snapshot {
         let mut unread = Vec::new();
         for (section, parsed) in parsed {
             let last = before.get(&section);
-            let Some(parsed) = parsed else {
+            let Some(mut parsed) = parsed else {
                 let last = last.cloned().unwrap_or_default();
                 kept += last.len();
                 unread.push(section);
                 contents.insert(section, last);
                 continue;
             };
+            let told_before = diagnostics.len();
             let had: HashMap<&Subject, &Arc<Mapping>> =
                 last.into_iter().flatten().map(|(subject, mapping)| (subject, mapping)).collect();
             let (doubtful, valid): (Vec<_>, _) = parsed.valid.into_iter().partition(|entry| {
@@ -205,6 +206,8 @@ impl Snapshot {
             named.extend(parsed.named.into_iter().map(|subject| (section, subject)));
             named.extend(doubtful.into_iter().map(|entry| (section, entry.subject)));
             contents.insert(section, settle(section, valid, diagnostics));
+            parsed.told.keep_from(told_before, diagnostics);
+            parsed.told.summarise(section, diagnostics);
         }
         kept += keep(&mut contents, named, before);
         Self { unread, ..Self::from_contents(contents).with_figures(invalid, kept, diagnostics) }
@@ -240,7 +243,9 @@ fn have_run_together(
 }
 
 /// One entry a subject. The last one counts, as today; but a role's ARN without its path goes before one with it,
-/// which matches nobody today: whose entry has both is who they are today.
+/// which matches nobody today: whose entry has both is who they are today. And a doubtful entry, which comes here where
+/// nothing was last good, goes behind one that is not, as it does once that is: else the same text read again would be
+/// another.
 fn settle(section: Section, valid: Vec<Valid>, diagnostics: &mut Vec<Diagnostic>) -> Contents {
     let mut settled: Vec<Valid> = Vec::with_capacity(valid.len());
     let mut places: HashMap<Subject, usize> = HashMap::with_capacity(valid.len());
@@ -255,9 +260,12 @@ fn settle(section: Section, valid: Vec<Valid>, diagnostics: &mut Vec<Diagnostic>
             // Objects have names, and do not come this way.
             continue;
         };
-        let (counts, why) = match (earlier.with_path, entry.with_path) {
-            (false, true) => (other.entry, "the one without a path counts"),
-            (true, false) => (this.entry, "the one without a path counts"),
+        let doubtful = (earlier.doubtful, entry.doubtful);
+        let (counts, why) = match (doubtful, (earlier.with_path, entry.with_path)) {
+            ((false, true), _) => (other.entry, "the one that raises no doubt counts"),
+            ((true, false), _) => (this.entry, "the one that raises no doubt counts"),
+            (_, (false, true)) => (other.entry, "the one without a path counts"),
+            (_, (true, false)) => (this.entry, "the one without a path counts"),
             _ => (this.entry, "the last one counts"),
         };
         diagnostics.push(Diagnostic {

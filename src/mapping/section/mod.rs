@@ -98,6 +98,8 @@ pub(super) struct Parsed {
     pub(super) named: Vec<Subject>,
     /// How many entries are invalid.
     pub(super) invalid: usize,
+    /// What was told of it so far.
+    pub(super) told: Told,
 }
 
 impl Parsed {
@@ -128,7 +130,6 @@ pub(super) fn read(
         }
     };
     let mut parsed = Parsed::default();
-    let mut told = Told::default();
     for (index, item) in items.iter().enumerate() {
         let before = diagnostics.len();
         let neighbours = [index.checked_sub(1).and_then(|before| items.get(before)), items.get(index + 1)];
@@ -148,9 +149,8 @@ pub(super) fn read(
                 }
             }
         }
-        told.keep_from(before, diagnostics);
+        parsed.told.keep_from(before, diagnostics);
     }
-    told.summarise(section, diagnostics);
     Some(parsed)
 }
 
@@ -159,15 +159,15 @@ pub(super) fn read(
 const MAX_TOLD: usize = 1000;
 
 /// What was told of a list.
-#[derive(Default)]
-struct Told {
+#[derive(Debug, Default)]
+pub(super) struct Told {
     errors: usize,
     warnings: usize,
 }
 
 impl Told {
     /// Counts what was told from `before` on, and drops what is beyond the bound.
-    fn keep_from(&mut self, before: usize, diagnostics: &mut Vec<Diagnostic>) {
+    pub(super) fn keep_from(&mut self, before: usize, diagnostics: &mut Vec<Diagnostic>) {
         if diagnostics.len() == before {
             return;
         }
@@ -183,7 +183,7 @@ impl Told {
     }
 
     /// Tells how much was dropped.
-    fn summarise(&self, section: Section, diagnostics: &mut Vec<Diagnostic>) {
+    pub(super) fn summarise(&self, section: Section, diagnostics: &mut Vec<Diagnostic>) {
         for (severity, name, count) in
             [(Severity::Error, "errors", self.errors), (Severity::Warning, "warnings", self.warnings)]
         {

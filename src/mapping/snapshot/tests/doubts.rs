@@ -94,3 +94,13 @@ fn a_group_may_have_blanks_and_hyphens_in_its_name() {
     assert_eq!(diagnostics, []);
     assert_eq!(who(&after, &role("A")), "new,Domain Admins,team-a,a, b");
 }
+
+#[test]
+fn the_same_text_read_again_changes_nothing_where_one_of_two_entries_is_doubtful() {
+    let (clear, doubtful) = (entry("A", "a"), entry("A", "b").replace("groups", "grouVps"));
+    for text in [format!("{clear}{doubtful}"), format!("{doubtful}{clear}")] {
+        let (first, _) = load(&[("mapRoles", &text)]);
+        let (again, _) = Snapshot::update(Some(&first), &data(&[("mapRoles", &text)]));
+        assert_eq!([who(&first, &role("A")), who(&again, &role("A"))], ["a,g", "a,g"], "{text}");
+    }
+}
