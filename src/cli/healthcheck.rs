@@ -37,7 +37,7 @@ pub(super) async fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode>
     let within = Duration::from_secs(args.timeout);
     let check = async {
         let addresses = server.addresses().await.context("the address that the server listens on")?;
-        anyhow::Ok(probe(&addresses, &server.certificate, question, within).await?)
+        anyhow::Ok(probe(&addresses, &server.hostname, &server.certificate, question, within).await?)
     };
     // A name server may take longer than the server.
     let answer = tokio::time::timeout(within, check)

@@ -14,6 +14,9 @@ pub struct LocalFlags {
     /// Port that the server listens on [default: 21362]
     #[arg(long, value_name = "PORT")]
     pub port: Option<Whole<u16>>,
+    /// Name that the server's certificate is for [default: localhost]
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
     /// Where the server's cert.pem is [default: /var/aws-iam-authenticator]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
@@ -26,7 +29,9 @@ pub struct LocalServer {
     pub address: Address,
     /// What it listens on; never 0.
     pub port: u16,
-    /// The certificate that it shows.
+    /// The name in the URL that kube-apiserver has.
+    pub hostname: String,
+    /// The certificate that it shows, or by which that is issued.
     pub certificate: PathBuf,
 }
 
@@ -56,6 +61,11 @@ impl LocalServer {
         Ok(Self {
             address: flags.address.clone().or(file.address).unwrap_or_default(),
             port,
+            hostname: flags
+                .hostname
+                .clone()
+                .or(file.hostname)
+                .unwrap_or_else(|| settings::DEFAULT_HOSTNAME.into()),
             certificate: state_dir.unwrap_or_else(|| settings::DEFAULT_STATE_DIR.into()).join("cert.pem"),
         })
     }
@@ -82,7 +92,8 @@ mod tests {
     use super::*;
 
     async fn addresses(address: &str) -> Vec<String> {
-        let server = LocalServer { address: address.parse().unwrap(), port: 1, certificate: PathBuf::new() };
+        let (hostname, certificate) = (String::new(), PathBuf::new());
+        let server = LocalServer { address: address.parse().unwrap(), port: 1, hostname, certificate };
         server.addresses().await.unwrap().iter().map(ToString::to_string).collect()
     }
 
@@ -99,14 +110,17 @@ mod tests {
     fn flags_win_over_the_file_and_that_over_the_defaults() {
         let none = LocalServer::load(None, &LocalFlags::default()).unwrap();
         let certificate = "/var/aws-iam-authenticator/cert.pem".into();
-        assert_eq!(none, LocalServer { address: Address::default(), port: 21362, certificate });
+        let hostname = "localhost".to_owned();
+        assert_eq!(none, LocalServer { address: Address::default(), port: 21362, hostname, certificate });
 
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "server: {port: 7, address: 192.0.2.7, stateDir: /state}").unwrap();
+        std::fs::write(file.path(), "server: {port: 7, address: 192.0.2.7, hostname: h, stateDir: /state}")
+            .unwrap();
         let flags = LocalFlags { port: Some(Whole(8)), ..LocalFlags::default() };
         let laid = LocalServer::load(Some(file.path()), &flags).unwrap();
         let address = "192.0.2.7".parse().unwrap();
-        assert_eq!(laid, LocalServer { address, port: 8, certificate: "/state/cert.pem".into() });
+        let hostname = "h".to_owned();
+        assert_eq!(laid, LocalServer { address, port: 8, hostname, certificate: "/state/cert.pem".into() });
     }
 
     #[test]

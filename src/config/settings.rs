@@ -16,6 +16,8 @@ use crate::{
 
 /// Where the server listens unless told.
 pub(super) const DEFAULT_PORT: u16 = 21362;
+/// The name in its certificate unless told.
+pub(super) const DEFAULT_HOSTNAME: &str = "localhost";
 /// Where its certificate is kept unless told.
 pub(super) const DEFAULT_STATE_DIR: &str = "/var/aws-iam-authenticator";
 
@@ -224,7 +226,7 @@ impl ServerSettings {
             address: flags.address.clone().or(file.address).unwrap_or_default(),
             port: number(flags.port).or(file.port).unwrap_or(DEFAULT_PORT),
             health_port: number(flags.health_port).or(file.health_port).unwrap_or(21363),
-            hostname: flags.hostname.clone().or(file.hostname).unwrap_or_else(|| "localhost".to_owned()),
+            hostname: flags.hostname.clone().or(file.hostname).unwrap_or_else(|| DEFAULT_HOSTNAME.to_owned()),
             state_dir: flags.state_dir.clone().or(file.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
             generate_kubeconfig: flags
                 .generate_kubeconfig

@@ -1,7 +1,8 @@
 //! Asks a server on this machine how it is, as a health check does.
 //!
-//! It is believed to be that server where it shows the very certificate that lies in its state directory. Neither the
-//! name nor the issuer counts: aws-iam-authenticator's certificate, which is its own CA, is taken for what it is.
+//! It is believed to be that server where it shows the very certificate that lies in its state directory, or one that was
+//! issued by that for the name by which kube-apiserver asks. The first is what aws-iam-authenticator's certificate wants,
+//! which is its own CA.
 
 use std::{
     net::SocketAddr,
@@ -12,9 +13,11 @@ use std::{
 
 use http::StatusCode;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::{
+        VerifierBuilderError, WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
@@ -52,9 +55,23 @@ pub enum ProbeError {
         /// Why.
         source: rustls::pki_types::pem::Error,
     },
+    /// A certificate that is none.
+    #[error("{path} holds no certificate that can be used: {source}")]
+    Unusable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// A name that no certificate can have.
+    #[error("{0:?} is no name of a server: it is the hostname in the file of -c")]
+    Name(String),
     /// TLS cannot be set up at all.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
+    /// What is checked about certificates cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Verifier(#[from] VerifierBuilderError),
     /// The HTTP client cannot be set up at all.
     #[error("the HTTP client cannot be set up")]
     Client,
@@ -97,21 +114,22 @@ pub enum ProbeError {
 
 /// Asks the server at the first of `addresses` that takes a connection, and gives what it answers.
 ///
-/// `certificate` is the server's `cert.pem`; `within` bounds all of it.
+/// `certificate` is the server's `cert.pem`, and `name` the one by which kube-apiserver asks; `within` bounds all of it.
 ///
 /// # Errors
 /// See [`ProbeError`].
 pub async fn probe(
     addresses: &[SocketAddr],
+    name: &str,
     certificate: &Path,
     question: Question,
     within: Duration,
 ) -> Result<String, ProbeError> {
-    // The name stands for the addresses; it is no other than the one that kube-apiserver has by default.
+    // It stands for the addresses alone: what the certificate must be for is `name`.
     let port = addresses.first().map_or(0, SocketAddr::port);
     let url = format!("https://localhost:{port}{}", question.path());
     let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(client_config(certificate)?)
+        .tls_backend_preconfigured(client_config(name, certificate)?)
         .http1_only()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
@@ -141,11 +159,18 @@ pub async fn probe(
     if status == StatusCode::OK { Ok(text) } else { Err(ProbeError::Unwell { url, status, text }) }
 }
 
-fn client_config(certificate: &Path) -> Result<ClientConfig, ProbeError> {
+fn client_config(name: &str, path: &Path) -> Result<ClientConfig, ProbeError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let certificate = CertificateDer::from_pem_file(certificate)
-        .map_err(|source| ProbeError::Certificate { path: certificate.to_owned(), source })?;
-    let verifier = Arc::new(ThisCertificate { certificate, provider: Arc::clone(&provider) });
+    let certificate = CertificateDer::from_pem_file(path)
+        .map_err(|source| ProbeError::Certificate { path: path.to_owned(), source })?;
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(certificate.clone())
+        .map_err(|source| ProbeError::Unusable { path: path.to_owned(), source })?;
+    let issued =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
+    let name = ServerName::try_from(name.to_owned()).map_err(|_| ProbeError::Name(name.to_owned()))?;
+    let verifier = Arc::new(OfThisServer { certificate, name, issued });
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -155,27 +180,27 @@ fn client_config(certificate: &Path) -> Result<ClientConfig, ProbeError> {
     Ok(config)
 }
 
-/// Accepts one certificate, and whoever has its key.
+/// Accepts one certificate, and those that it has issued for a name; and whoever has their keys.
 #[derive(Debug)]
-struct ThisCertificate {
+struct OfThisServer {
     certificate: CertificateDer<'static>,
-    provider: Arc<CryptoProvider>,
+    name: ServerName<'static>,
+    issued: Arc<WebPkiServerVerifier>,
 }
 
-impl ServerCertVerifier for ThisCertificate {
+impl ServerCertVerifier for OfThisServer {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         if *end_entity == self.certificate {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(rustls::CertificateError::ApplicationVerificationFailure.into())
+            return Ok(ServerCertVerified::assertion());
         }
+        self.issued.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -184,12 +209,7 @@ impl ServerCertVerifier for ThisCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        self.issued.verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -198,15 +218,83 @@ impl ServerCertVerifier for ThisCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        self.issued.verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.issued.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rustls::{ServerConfig, pki_types::PrivateKeyDer};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    type Authority = CertifiedIssuer<'static, KeyPair>;
+
+    fn authority() -> Authority {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    }
+
+    /// Serves "ok" with this certificate; where it listens.
+    async fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> SocketAddr {
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        let (tls, listener) =
+            (TlsAcceptor::from(Arc::new(config)), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                if let Ok(mut stream) = tls.accept(stream).await {
+                    let _ = stream.read(&mut [0; 1024]).await;
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n").await;
+                }
+            }
+        });
+        address
+    }
+
+    async fn ask(address: SocketAddr, name: &str, trusted: &Authority) -> Result<String, ProbeError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cert.pem");
+        std::fs::write(&path, trusted.pem()).unwrap();
+        probe(&[address], name, &path, Question::Healthy, Duration::from_secs(10)).await
+    }
+
+    #[tokio::test]
+    async fn what_the_certificate_has_issued_for_the_name_is_the_servers() {
+        let (own, other) = (authority(), authority());
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".to_owned(), "10.0.0.1".to_owned()]).unwrap();
+        let issued = params.signed_by(&key, &own).unwrap();
+        let address = serve(issued.der().clone(), &key).await;
+        assert_eq!(ask(address, "localhost", &own).await.unwrap(), "ok");
+        assert_eq!(ask(address, "10.0.0.1", &own).await.unwrap(), "ok");
+        assert!(matches!(ask(address, "elsewhere", &own).await, Err(ProbeError::Connect { .. })));
+        assert!(matches!(ask(address, "localhost", &other).await, Err(ProbeError::Connect { .. })));
+        assert!(matches!(ask(address, "a b", &own).await, Err(ProbeError::Name(_))));
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_its_own_ca_is_the_servers() {
+        let own = authority();
+        let address = serve(own.der().clone(), own.key()).await;
+        assert_eq!(ask(address, "whatever", &own).await.unwrap(), "ok");
     }
 }
