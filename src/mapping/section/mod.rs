@@ -1,7 +1,7 @@
 //! The three lists, entry by entry.
 //!
 //! ```text
-//! list ─▶ entry ─┬─ fields ─▶ valid: subject and mapping
+//! list ─▶ entry ─┬─ fields ─▶ whom, gives ─▶ valid: subject and mapping
 //!                └─ invalid ─▶ named: whom it is about, who keep what they had
 //! ```
 //!
@@ -10,9 +10,11 @@
 
 mod entry;
 mod fields;
+mod gives;
 mod named;
 mod permission_set;
 pub(super) mod weak;
+mod whom;
 
 use std::sync::Arc;
 
