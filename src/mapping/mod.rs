@@ -26,6 +26,7 @@ mod entry;
 mod explain;
 mod index;
 mod known;
+mod lost;
 mod manifest;
 mod objects;
 mod saved;

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{MatchBy, Section, Valid, named};
+use super::{
+    MatchBy, Section, Valid, named,
+    remains::Remains,
+    words::{Words, may_have_run_together, words},
+};
 use crate::{
     identity::AccountId,
     mapping::{Diagnostic, Listed, Mapping, Message, Origin, Place, Severity, Subject},
-    yaml::{Node, Position},
+    yaml::{Node, Position, Value},
 };
 
 /// How many warnings are told of one entry. Who has mended those sees the next ones.
@@ -23,6 +27,9 @@ pub(super) struct Entry<'a> {
     pub(super) others: Vec<Subject>,
     /// Something that the author may well not have meant was told.
     doubtful: bool,
+    pub(super) remains: Remains,
+    /// What stands in fields of no name.
+    pub(super) stray: Words,
 }
 
 /// An entry that cannot be put in force; that it cannot has been told.
@@ -35,8 +42,17 @@ pub(super) enum Invalid {
 }
 
 impl<'a> Entry<'a> {
-    pub(super) const fn new(origin: Listed, by: MatchBy, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
-        Self { origin, by, diagnostics, warnings: 0, others: Vec::new(), doubtful: false }
+    pub(super) fn new(origin: Listed, by: MatchBy, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
+        Self {
+            origin,
+            by,
+            diagnostics,
+            warnings: 0,
+            others: Vec::new(),
+            doubtful: false,
+            remains: Remains::default(),
+            stray: Words::default(),
+        }
     }
 }
 
@@ -146,7 +162,8 @@ impl Entry<'_> {
             origin: Origin::Listed(self.origin),
         };
         let mapping = Arc::new(mapping);
-        Ok(Valid { subject: Subject::Account(account), mapping, with_path: false, doubtful: false })
+        let remains = Remains::default();
+        Ok(Valid { subject: Subject::Account(account), mapping, with_path: false, doubtful: false, remains })
     }
 
     /// An entry of mapRoles or mapUsers, and what stands before and behind it.
@@ -175,10 +192,20 @@ impl Entry<'_> {
             }
             Some(text) => Some(self.template(text, fields.username.map_or(item.span, |node| node.span))),
         };
+        if let Some(Node { value: Value::Scalar(text), .. }) = fields.username
+            && words(text).nth(1).is_some()
+            && may_have_run_together(text)
+        {
+            self.remains.username = Some(Arc::new(Words::of(text)));
+        }
         let groups = self.groups(fields.groups)?;
         let user_id = self.pin(fields.user_id)?;
         let mapping =
             Arc::new(Mapping { username, groups, user_id, also, origin: Origin::Listed(self.origin) });
-        Ok(Valid { subject, mapping, with_path, doubtful: self.doubtful })
+        let mut remains = std::mem::take(&mut self.remains);
+        if !self.stray.is_empty() {
+            remains.beside.push(Arc::new(std::mem::take(&mut self.stray)));
+        }
+        Ok(Valid { subject, mapping, with_path, doubtful: self.doubtful, remains })
     }
 }

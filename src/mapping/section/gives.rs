@@ -1,6 +1,9 @@
 //! What an entry of mapRoles or mapUsers gives: a username and groups.
 
-use super::entry::{Entry, Invalid};
+use super::{
+    entry::{Entry, Invalid},
+    words::may_have_run_together,
+};
 use crate::{
     mapping::{Message, Template},
     yaml::{Node, Position, Value},
@@ -60,6 +63,7 @@ impl Entry<'_> {
         for item in items {
             // A hyphen without a name gives no group today either, and nobody loses the others by it.
             if item.value == Value::Null || item.as_str() == Some("") {
+                self.remains.has_nameless = true;
                 self.warn(
                     item.span,
                     "a group without a name is left out".to_owned(),
@@ -67,14 +71,17 @@ impl Entry<'_> {
                 );
                 continue;
             }
-            let Some(text) = item.as_str() else {
+            let Value::Scalar(text) = &item.value else {
                 let message = format!("a group is {}, not a text", item.kind());
                 return Err(self.refuse(item.span, message, "write each group's name"));
             };
-            // A group's name may have blanks, but a hyphen among them was another line's.
-            if is_list && has_hyphen(text) {
+            // A group's name may have blanks, but a hyphen among them was another line's, unless it is quoted.
+            if is_list && text.is_plain() && has_hyphen(text) {
                 let advice = "begin each group on a line of its own, and indent their hyphens alike";
                 self.doubt(item.span, "a group's name holds a hyphen as of a list", advice);
+            }
+            if may_have_run_together(text) {
+                self.remains.joined.push(text.clone());
             }
             groups.push(self.template(text, item.span));
         }

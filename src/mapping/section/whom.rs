@@ -58,6 +58,18 @@ impl Entry<'_> {
             let message = format!("{field} is {}, not a text", node.kind());
             return Err(self.refuse(node.span, message, "write one ARN"));
         };
+        // As in JSON: a name may end with a comma, but none does.
+        if let Some(arn) = text.trim().strip_suffix(',') {
+            let message = Message::quoting(
+                format!("{field} \""),
+                text,
+                "\" ends with a comma, which is part of the name",
+            );
+            let message = message.and("; whom it names without it keeps what was last good");
+            self.fail(node.span, message, "remove the comma");
+            self.others
+                .extend(Principal::parse_mapped(arn).ok().map(|arn| Subject::Principal(arn.match_key())));
+        }
         // A path may hold nearly any character, so that the second would be taken for the first one's path.
         if text.to_ascii_lowercase().matches("arn:").count() > 1 {
             let message = format!("{field} holds several ARNs");
@@ -125,7 +137,7 @@ impl Entry<'_> {
         if !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             let after = "\" is no principal's, so that the entry matches nobody";
             let message = Message::quoting("userid \"", text, after);
-            self.warn(node.span, message, "write the ID alone (AROA…, AIDA…): capital letters and digits");
+            self.doubt(node.span, message, "write the ID alone (AROA…, AIDA…): capital letters and digits");
         }
         Ok(Some(text.into()))
     }
