@@ -19,6 +19,7 @@ mod editing;
 mod edits;
 mod init_files;
 mod nodes;
+mod objects_last_good;
 mod proxies;
 mod rbac;
 mod refusals;
