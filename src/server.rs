@@ -19,7 +19,7 @@ use crate::{
     ec2,
     identity::Principal,
     mapping::{BackendMode, Snapshot},
-    source::{BackendError, BackendSettings, Backends, LastGood, backend_mode_file, last_good},
+    source::{BackendError, BackendSettings, Backends, LastGood, backend_mode_file},
     sts::{Client, ClientError, NoRandomNumbers, Verifier},
     telemetry::{AuditLog, Metrics, Quotes},
     webhook::{
@@ -151,7 +151,7 @@ impl Server {
             dynamic_file: settings.dynamic_file,
             dynamic_file_matches: settings.dynamic_file_matches,
             last_good: (settings.snapshot_max_age.0 > Duration::ZERO).then(|| LastGood {
-                path: settings.state_dir.join(last_good::NAME),
+                folder: settings.state_dir.clone(),
                 cluster_id: settings.cluster_id.as_str().to_owned(),
                 max_age: settings.snapshot_max_age.0,
             }),

@@ -87,8 +87,11 @@ fn make_folders(settings: &ServerSettings, owner: Owner) -> anyhow::Result<ExitC
     for folder in [state_dir, kubeconfig_dir] {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    let files = ["cert.pem", "key.pem", "cert.previous.pem", "client.pem", "client-key.pem", last_good::NAME]
-        .map(|name| state_dir.join(name));
+    let files = ["cert.pem", "key.pem", "cert.previous.pem", "client.pem", "client-key.pem"]
+        .into_iter()
+        .chain(last_good::NAMES)
+        .map(|name| state_dir.join(name))
+        .collect::<Vec<_>>();
     for path in [state_dir, kubeconfig_dir, &settings.generate_kubeconfig]
         .into_iter()
         .chain(files.iter().map(PathBuf::as_path))

@@ -23,6 +23,7 @@ mod init_files;
 mod kubeadm;
 mod manifests;
 mod nodes;
+mod objects_last_good;
 mod pods;
 mod proxies;
 mod rbac;

@@ -24,7 +24,7 @@ fn every_figure_takes_the_labels_that_it_is_given() {
     metrics.snapshot_in_force(BackendMode::EksConfigMap, &Snapshot::empty(), Timestamp::UNIX_EPOCH);
     metrics.restored(BackendMode::EksConfigMap, true);
     metrics.admission_review(Verdict::Refused);
-    metrics.snapshot_kept("1970-01-01T00:01:00Z".parse().unwrap());
+    metrics.snapshot_kept(BackendMode::EksConfigMap, "1970-01-01T00:01:00Z".parse().unwrap());
     let text = String::from_utf8(metrics.render(Timestamp::UNIX_EPOCH).unwrap().0).unwrap();
     for line in [
         r#"aws_iam_authenticator_decisions_total{outcome="refused",reason="malformed_request"} 1"#,
@@ -47,7 +47,7 @@ fn every_figure_takes_the_labels_that_it_is_given() {
         r#"aws_iam_authenticator_mapping_entries{backend="EKSConfigMap",kind="permission_set"} 0"#,
         r#"aws_iam_authenticator_mapping_entries_kept{backend="EKSConfigMap"} 0"#,
         r#"aws_iam_authenticator_mappings_restored{backend="EKSConfigMap"} 1"#,
-        "aws_iam_authenticator_snapshot_confirmed_timestamp_seconds 60",
+        r#"aws_iam_authenticator_snapshot_confirmed_timestamp_seconds{backend="EKSConfigMap"} 60"#,
     ] {
         assert!(text.contains(line), "{line} is missing in\n{text}");
     }
