@@ -1,6 +1,6 @@
 # The daily commands. Every one works on a fresh checkout; what it needs beyond a Rust toolchain it says.
 
-.PHONY: help build test check unit integration bench parts floor instructions compare control-plane assets tools deny fmt demo regions crd clean
+.PHONY: help build test check unit integration bench parts floor instructions compare control-plane assets tools deny fmt demo fuzz fuzz-check sbom reproducible regions crd clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
@@ -31,6 +31,19 @@ integration: assets ## The real binaries from outside, against the emulators and
 control-plane: assets ## A real etcd and kube-apiserver ask arngate
 	cargo test --locked -p arngate-lab --test control_plane
 	cargo test --locked -p arngate --test control_plane -- --nocapture --test-threads 3
+
+fuzz: fuzz-check ## What arngate reads from others, fuzzed for a minute a target (SECONDS=60)
+	fuzz/run $(or $(SECONDS),60)
+
+fuzz-check: tools ## Formatting and lints of the fuzzers
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	RUSTFLAGS="--cfg fuzzing" cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz -- -D warnings
+
+sbom: ## What the release is made of, in CycloneDX's form: target/sbom/arngate.cdx.json
+	lab/sbom
+
+reproducible: ## Build the release twice, in two places, and compare (some twenty minutes)
+	lab/reproducible
 
 parts: ## Times of the parts and the whole of a verification, and what it allocates
 	cargo bench --locked -p arngate --bench parts --bench verification --bench allocations

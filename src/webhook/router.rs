@@ -6,6 +6,7 @@ use http::{
     HeaderValue, Method, Request, StatusCode,
     header::{ACCEPT, CONTENT_TYPE},
 };
+use hyper::body::{Body, Bytes};
 use jiff::Timestamp;
 
 use super::{
@@ -85,11 +86,10 @@ impl Router {
     ///
     /// # Errors
     /// None: what goes wrong becomes an answer. The type is what hyper asks for.
-    pub async fn route(
-        self: Arc<Self>,
-        request: Request<Arriving>,
-        client: Peer,
-    ) -> Result<Answer, Infallible> {
+    pub async fn route<B>(self: Arc<Self>, request: Request<B>, client: Peer) -> Result<Answer, Infallible>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
         let started = Instant::now();
         Ok(match request.uri().path() {
             "/authenticate" if self.certified_alone && !client.certified => {
@@ -162,12 +162,15 @@ impl Router {
         })
     }
 
-    async fn authenticate(
+    async fn authenticate<B>(
         &self,
-        request: Request<Arriving>,
+        request: Request<B>,
         client: Peer,
         started: Instant,
-    ) -> Result<Answer, Answer> {
+    ) -> Result<Answer, Answer>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
         let review = read(&self.bodies, request).await?;
         let version = review.api_version;
         let served = self.served_audiences(&review.spec.audiences);
@@ -210,7 +213,10 @@ impl Router {
 }
 
 /// Reads a TokenReview within its bounds. No message of a failure quotes the body, which may hold a token.
-async fn read(budget: &BodyBudget, request: Request<Arriving>) -> Result<token_review::Request, Answer> {
+async fn read<B>(budget: &BodyBudget, request: Request<B>) -> Result<token_review::Request, Answer>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let is_json = request.headers().get(CONTENT_TYPE).is_none_or(|content_type| {
         let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
         essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
