@@ -148,7 +148,7 @@ impl Router {
     }
 
     /// `None` where the path is none of theirs.
-    fn operation(&self, request: &Request<Arriving>) -> Option<Answer> {
+    fn operation<B>(&self, request: &Request<B>) -> Option<Answer> {
         let get = matches!(*request.method(), Method::GET | Method::HEAD);
         Some(match request.uri().path() {
             "/healthz" | "/readyz" | "/metrics" if !get => answer::method_not_allowed("GET"),
