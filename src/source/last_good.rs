@@ -276,7 +276,7 @@ fn write<T: Kept>(
         Err(error) => {
             // Nothing shorter comes by itself, and what was kept before maps whom nothing maps any more.
             match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
                 _ => Err(error.into()),
             }
         }
