@@ -154,7 +154,7 @@ struct Data {
     is_bare: bool,
 }
 
-/// Each `aws-auth` in a document, or in a `List`. What is found is taken out of it, and not copied.
+/// The data of each aws-auth in a document, or in a `List`. What is found is taken out of it, and not copied.
 fn aws_auths(node: Node, offset: usize) -> Vec<Data> {
     let line = offset + node.span.line;
     let Value::Mapping(mut fields) = node.value else { return Vec::new() };

@@ -276,7 +276,7 @@ fn write<T: Kept>(
         Err(error) => {
             // Nothing shorter comes by itself, and what was kept before maps whom nothing maps any more.
             match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+                Err(stays) if stays.kind() != io::ErrorKind::NotFound => Err(stays.into()),
                 _ => Err(error.into()),
             }
         }
@@ -323,7 +323,7 @@ mod tests {
     fn it_is_read_again_by_its_owner_while_it_is_not_too_old() {
         let folder = tempfile::tempdir().unwrap();
         let last_good = saved(folder.path());
-        let mode = fs::metadata(&path(&last_good)).unwrap().permissions().mode();
+        let mode = fs::metadata(path(&last_good)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         for now in ["2026-01-02T00:00:00Z", "2025-12-31T23:55:00Z"] {
             let saved = read(&last_good, now).unwrap().unwrap();
@@ -343,10 +343,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(read(&last_good(folder.path()), SAVED_AT).unwrap().is_none());
         let last_good = saved(folder.path());
-        fs::set_permissions(&path(&last_good), fs::Permissions::from_mode(0o620)).unwrap();
+        fs::set_permissions(path(&last_good), fs::Permissions::from_mode(0o620)).unwrap();
         assert!(matches!(read(&last_good, SAVED_AT), Err(LastGoodError::Permissions)));
-        fs::remove_file(&path(&last_good)).unwrap();
-        fs::create_dir(&path(&last_good)).unwrap();
+        fs::remove_file(path(&last_good)).unwrap();
+        fs::create_dir(path(&last_good)).unwrap();
         assert!(read(&last_good, SAVED_AT).is_err());
     }
 
@@ -354,12 +354,12 @@ mod tests {
     fn what_another_user_has_written_is_not_believed() {
         let folder = tempfile::tempdir().unwrap();
         let last_good = saved(folder.path());
-        let own = fs::metadata(&path(&last_good)).unwrap().uid();
+        let own = fs::metadata(path(&last_good)).unwrap().uid();
         assert_eq!(own_user().unwrap(), own);
         assert!(check_owner(own, own).is_ok() && check_owner(0, 1000).is_ok());
         assert!(matches!(check_owner(1001, 1000), Err(LastGoodError::Owner { owner: 1001, own: 1000 })));
         // Only root can give a file away.
-        if std::os::unix::fs::chown(&path(&last_good), Some(own + 1), None).is_ok() {
+        if std::os::unix::fs::chown(path(&last_good), Some(own + 1), None).is_ok() {
             let error = read(&last_good, SAVED_AT).unwrap_err();
             assert!(matches!(error, LastGoodError::Owner { .. }), "{error}");
         }
