@@ -34,7 +34,7 @@ pub(super) struct Args {
     address: Option<Address>,
     /// Make no files, but the state directory and the webhook kubeconfig's folder, and give them and what the server
     /// has put there to this user and group, so that a server that is not root can write them. It takes the right to
-    /// change owners (root, or CAP_CHOWN), and none where all of it is theirs already
+    /// change owners (root, or `CAP_CHOWN`), and none where all of it is theirs already
     #[arg(long, value_name = "UID:GID")]
     folders_for: Option<Owner>,
     #[command(flatten)]
