@@ -171,6 +171,14 @@ fn explain_shows_the_mapping_or_the_nearest_ones() {
         stdout,
         "EKSConfigMap: mapRoles entry 1 (line 8) maps it\n  username: admin:alice\n  groups: system:masters\n"
     );
+    let misspelt = GOOD.replace("{{SessionName}}", "{{SesionName}}");
+    assert_ne!(misspelt, GOOD);
+    fs::write(folder.path().join("misspelt.yaml"), misspelt).unwrap();
+    let args = ["explain", "--aws-auth", "misspelt.yaml", "arn:aws:iam::111122223333:role/Admin"];
+    let (code, stdout, _) = run(folder.path(), &args);
+    assert_eq!(code, 0);
+    let told = "{{SesionName}} is no template, and stays as it is; did you mean {{SessionName}}?\n";
+    assert!(stdout.ends_with(told), "{stdout}");
     let (code, stdout, _) = explain("arn:aws:iam::111122223333:role/Admni", &[]);
     assert_eq!(code, 3);
     assert!(

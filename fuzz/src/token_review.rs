@@ -21,7 +21,7 @@ use arngate::{
     sts::{Client, Verifier},
     telemetry::Metrics,
     token::PREFIX,
-    webhook::router::Router,
+    webhook::{listener::Peer, router::Router},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -92,7 +92,7 @@ pub fn check(data: &[u8]) {
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
     let request = Request::post("/authenticate").header(CONTENT_TYPE, "application/json");
     let request = request.body(Full::new(Bytes::from(body))).expect("it is a request");
-    let client = ([127, 0, 0, 1], 1).into();
+    let client = Peer { address: ([127, 0, 0, 1], 1).into(), certified: false };
     let router = Arc::clone(&ROUTER);
     LOG.take();
     let answer = RUNTIME.block_on(async {

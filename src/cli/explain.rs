@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config::{BackendName, File},
     identity::{Identity, Principal, PrincipalKind},
-    mapping::{BackendMode, Explanation, Snapshot, explain},
+    mapping::{BackendMode, Explanation, Snapshot, Template, explain},
 };
 
 /// Exit code where nobody maps the principal.
@@ -77,6 +77,8 @@ pub(super) async fn run(global: &Global, args: &Args) -> anyhow::Result<ExitCode
             Explanation::Mapped { origin, username, groups } => {
                 let so = if mapped { "maps it too, but does not count" } else { "maps it" };
                 tell(format_args!("{mode}: {origin} {so}"));
+                let names = groups.iter().chain([username.as_ref().unwrap_or_else(|(template, _)| template)]);
+                let notes: Vec<String> = names.flat_map(|name| misspelt(name)).collect();
                 match username {
                     Ok(username) => tell(format_args!("  username: {username}")),
                     Err((template, why)) => {
@@ -85,6 +87,9 @@ pub(super) async fn run(global: &Global, args: &Args) -> anyhow::Result<ExitCode
                 }
                 let groups = if groups.is_empty() { "none".to_owned() } else { groups.join(", ") };
                 tell(format_args!("  groups: {groups}"));
+                for note in notes {
+                    tell(format_args!("  {note}"));
+                }
                 mapped = true;
             }
             Explanation::NotMapped(misses) => {
@@ -98,6 +103,16 @@ pub(super) async fn run(global: &Global, args: &Args) -> anyhow::Result<ExitCode
         }
     }
     Ok(if mapped { ExitCode::SUCCESS } else { ExitCode::from(NOT_MAPPED) })
+}
+
+/// What in `name` looks like a template, and is none.
+fn misspelt(name: &str) -> Vec<String> {
+    let unknown = Template::unknown(name).into_iter();
+    let told = unknown.map(|(name, meant)| {
+        let meant = meant.map(|meant| format!("; did you mean {{{{{meant}}}}}?")).unwrap_or_default();
+        format!("{{{{{name}}}}} is no template, and stays as it is{meant}")
+    });
+    told.collect()
 }
 
 /// The caller as STS would tell of it.

@@ -10,6 +10,7 @@ mod diff;
 mod editing;
 mod entries;
 mod explain;
+mod healthcheck;
 mod identity_mapping;
 mod init;
 mod lint;
@@ -126,6 +127,8 @@ impl Global {
 enum Command {
     /// Serve kube-apiserver's token webhook
     Server(Box<server::Args>),
+    /// Ask the server on this machine whether it serves
+    Healthcheck(healthcheck::Args),
     /// See what the server would run by
     Config(config::Args),
     /// Print the CustomResourceDefinition of IAMIdentityMapping, for kubectl apply -f -
@@ -180,6 +183,7 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match command {
             Command::Server(args) => server::run(&global, *args).await,
+            Command::Healthcheck(args) => healthcheck::run(&global, args).await,
             Command::Token(args) => token::run(&global, args).await,
             Command::Verify(args) => verify::run(&global, args).await,
             Command::Add(args) => add::run(args).await,

@@ -8,6 +8,8 @@ use crate::yaml::{self, Limits, Node, Position, Value, YamlError};
 
 /// The longest file that is read, in bytes.
 pub const MAX_LEN: usize = 16 * 1024 * 1024;
+/// How many values that are no texts are told one by one.
+const MAX_TOLD: usize = 1000;
 /// Where aws-auth is.
 const NAMESPACE: &str = "kube-system";
 
@@ -70,14 +72,17 @@ impl Manifest {
             let Some(node) = yaml::parse(document, Limits::for_bytes(MAX_LEN)).map_err(shift)? else {
                 continue;
             };
-            for data in aws_auths(&node, line) {
+            if node.get("kind").is_none() && node.get("items").is_none() {
+                if bare.is_none() {
+                    bare = Data::bare(node, line);
+                }
+                continue;
+            }
+            for data in aws_auths(node, line) {
                 if let Some(first) = &found {
                     return Err(ManifestError::Twice(first.line, data.line));
                 }
                 found = Some(data);
-            }
-            if node.get("kind").is_none() && bare.is_none() {
-                bare = Data::bare(&node, line);
             }
         }
         let data = found.or(bare).ok_or(ManifestError::NoAwsAuth)?;
@@ -149,46 +154,47 @@ struct Data {
     is_bare: bool,
 }
 
-fn aws_auths(node: &Node, offset: usize) -> Vec<Data> {
-    let text = |node: Option<&Node>| node.and_then(Node::as_str).map(str::to_owned);
-    if let Some(Value::Sequence(items)) = node.get("items").map(|items| &items.value) {
-        return items.iter().flat_map(|item| aws_auths(item, offset)).collect();
+/// The data of each aws-auth in a document, or in a `List`. What is found is taken out of it, and not copied.
+fn aws_auths(node: Node, offset: usize) -> Vec<Data> {
+    let line = offset + node.span.line;
+    let Value::Mapping(mut fields) = node.value else { return Vec::new() };
+    if let Some(Node { value: Value::Sequence(items), .. }) = take(&mut fields, "items") {
+        return items.into_iter().flat_map(|item| aws_auths(item, offset)).collect();
     }
-    let metadata = |field| node.get("metadata").and_then(|metadata| metadata.get(field));
-    let name = text(metadata("name"));
-    let is_aws_auth =
-        text(node.get("kind")).as_deref() == Some("ConfigMap") && name.as_deref() == Some("aws-auth");
-    if !is_aws_auth {
+    let metadata = take(&mut fields, "metadata");
+    let metadata = |field| metadata.as_ref().and_then(|metadata| metadata.get(field));
+    let kind = take(&mut fields, "kind");
+    let is_config_map = kind.as_ref().and_then(Node::as_str) == Some("ConfigMap");
+    if !is_config_map || metadata("name").and_then(Node::as_str) != Some("aws-auth") {
         return Vec::new();
     }
-    let fields = |key: &str| node.get(key).and_then(Node::as_mapping).unwrap_or_default().to_vec();
-    let binary = fields("binaryData").iter().filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
-    let line = offset + node.span.line;
-    vec![Data {
-        offset,
-        line,
-        fields: fields("data"),
-        binary,
-        namespace: metadata("namespace").cloned(),
-        is_bare: false,
-    }]
+    let mut pairs = |key| match take(&mut fields, key) {
+        Some(Node { value: Value::Mapping(pairs), .. }) => pairs,
+        _ => Vec::new(),
+    };
+    let binary = pairs("binaryData");
+    let binary = binary.iter().filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
+    let namespace = metadata("namespace").cloned();
+    vec![Data { offset, line, fields: pairs("data"), binary, namespace, is_bare: false }]
+}
+
+/// Takes the value of the last field with exactly this key out of `fields`.
+fn take(fields: &mut Vec<(Node, Node)>, key: &str) -> Option<Node> {
+    let place = fields.iter().rposition(|(name, _)| name.as_str() == Some(key))?;
+    Some(fields.swap_remove(place).1)
 }
 
 impl Data {
-    fn bare(node: &Node, offset: usize) -> Option<Self> {
-        let fields = node.as_mapping()?;
+    fn bare(node: Node, offset: usize) -> Option<Self> {
+        let line = offset + node.span.line;
+        let Value::Mapping(fields) = node.value else { return None };
         let is_known = |key: &Node| {
             let key = key.as_str().unwrap_or_default();
             Section::ALL.iter().any(|section| section.key().eq_ignore_ascii_case(key))
         };
-        fields.iter().any(|(key, _)| is_known(key)).then(|| Self {
-            offset,
-            line: offset + node.span.line,
-            fields: fields.to_vec(),
-            binary: Vec::new(),
-            namespace: None,
-            is_bare: true,
-        })
+        let is_aws_auth = fields.iter().any(|(key, _)| is_known(key));
+        let (binary, namespace) = (Vec::new(), None);
+        is_aws_auth.then_some(Self { offset, line, fields, binary, namespace, is_bare: true })
     }
 
     fn lint(self, file: &str) -> Manifest {
@@ -199,6 +205,7 @@ impl Data {
         let mut lists = BTreeMap::new();
         let mut findings: Vec<Finding> =
             namespace.iter().filter_map(|namespace| elsewhere(namespace, offset)).collect();
+        let mut not_texts = 0;
         for (key, value) in fields {
             let key_text = key.as_str().unwrap_or_default().to_owned();
             let section =
@@ -214,7 +221,8 @@ impl Data {
                     aws_auth.data.insert(key_text, text.to_string());
                 }
                 Value::Sequence(_) | Value::Mapping(_) => {
-                    if !is_bare {
+                    not_texts += usize::from(!is_bare);
+                    if !is_bare && not_texts <= MAX_TOLD {
                         findings.push(not_a_text(
                             &key_text,
                             &value,
@@ -226,6 +234,9 @@ impl Data {
                     }
                 }
             }
+        }
+        if let Some(more) = not_texts.checked_sub(MAX_TOLD).filter(|more| *more > 0) {
+            findings.push(more_not_texts(more));
         }
         let in_file = |section, position| match places.get(&section) {
             Some(place) => ValuePlace::in_file(place, position),
@@ -263,6 +274,16 @@ fn not_a_text(key: &str, value: &Node, position: Position) -> Finding {
             value.kind()
         ),
         advice: format!("write `{key}: |`, with what follows indented as it is"),
+    }
+}
+
+fn more_not_texts(more: usize) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        position: None,
+        place: String::new(),
+        message: format!("{more} more values are no texts, which are not told one by one"),
+        advice: "mend those that are told; the next ones are told then".to_owned(),
     }
 }
 

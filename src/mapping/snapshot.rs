@@ -11,8 +11,9 @@ use std::{
 };
 
 use super::{
-    AwsAuth, Diagnostic, Index, Mapping, Message, Origin, Place, Section, Severity, Subject,
+    AwsAuth, Diagnostic, Index, Mapping, Origin, Place, Section, Severity, Subject,
     aws_auth::Found,
+    lost,
     section::{Contents, MatchBy, Parsed, Valid, read, weak},
 };
 use crate::yaml::{self, First, Limits, Node, Position};
@@ -187,59 +188,36 @@ impl Snapshot {
         let mut unread = Vec::new();
         for (section, parsed) in parsed {
             let last = before.get(&section);
-            let Some(mut parsed) = parsed else {
+            let Some(parsed) = parsed else {
                 let last = last.cloned().unwrap_or_default();
                 kept += last.len();
                 unread.push(section);
                 contents.insert(section, last);
                 continue;
             };
-            let told_before = diagnostics.len();
             let had: HashMap<&Subject, &Arc<Mapping>> =
                 last.into_iter().flatten().map(|(subject, mapping)| (subject, mapping)).collect();
-            let (doubtful, valid): (Vec<_>, _) = parsed.valid.into_iter().partition(|entry| {
-                had.get(&entry.subject).is_some_and(|had| {
-                    entry.doubtful || have_run_together(section, had, &entry.mapping, diagnostics)
-                })
-            });
-            invalid += parsed.invalid + doubtful.len();
-            named.extend(parsed.named.into_iter().map(|subject| (section, subject)));
-            named.extend(doubtful.into_iter().map(|entry| (section, entry.subject)));
-            contents.insert(section, settle(section, valid, diagnostics));
-            parsed.told.keep_from(told_before, diagnostics);
-            parsed.told.summarise(section, diagnostics);
+            let Parsed { valid, named: whom, invalid: broken, swallowed, mut told } = parsed;
+            let before = diagnostics.len();
+            let doubts = lost::doubts(section, &had, &valid, &swallowed, diagnostics);
+            let (mut doubtful, mut counting) = (Vec::new(), Vec::with_capacity(valid.len()));
+            for (entry, is_doubtful) in valid.into_iter().zip(doubts) {
+                if is_doubtful {
+                    doubtful.push((section, entry.subject));
+                } else {
+                    counting.push(entry);
+                }
+            }
+            invalid += broken + doubtful.len();
+            named.extend(whom.into_iter().map(|subject| (section, subject)));
+            named.append(&mut doubtful);
+            contents.insert(section, settle(section, counting, diagnostics));
+            told.keep_from(before, diagnostics);
+            told.summarise(section, diagnostics);
         }
         kept += keep(&mut contents, named, before);
         Self { unread, ..Self::from_contents(contents).with_figures(invalid, kept, diagnostics) }
     }
-}
-
-/// Whether a group that `had` gives is but a word of a longer name in `now`, as where its hyphen got lost; and tells
-/// so. A name of several words alone raises no doubt.
-fn have_run_together(
-    section: Section,
-    had: &Mapping,
-    now: &Mapping,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> bool {
-    let Origin::Listed(origin) = &now.origin else { return false };
-    let names: HashSet<String> = now.groups.iter().map(ToString::to_string).collect();
-    let words: HashSet<&str> = names.iter().flat_map(|name| name.split_whitespace()).collect();
-    let lost = had
-        .groups
-        .iter()
-        .map(ToString::to_string)
-        .find(|group| !names.contains(group.as_str()) && words.contains(group.as_str()));
-    let Some(lost) = lost else { return false };
-    let after = "\" has become a word of another group's name; what was last good counts";
-    diagnostics.push(Diagnostic {
-        severity: Severity::Error,
-        place: Place::List { section, entry: Some(origin.entry), position: Some(origin.position) },
-        message: Message::quoting("the group \"", &lost, after),
-        advice: "write \"- \" before each group; for a name of several words, remove the old group first"
-            .to_owned(),
-    });
-    true
 }
 
 /// One entry a subject. The last one counts, as today; but a role's ARN without its path goes before one with it,
@@ -342,6 +320,7 @@ fn parse(
                 Some(node) => read(section, &node.moved(in_file), by, diagnostics)?,
                 None => Parsed::default(),
             };
+            parsed.keep_swallowed(section, text);
             if let Some(rest) = rest {
                 diagnostics.push(Diagnostic {
                     severity: Severity::Warning,
