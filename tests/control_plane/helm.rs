@@ -68,6 +68,15 @@ fn values_that_mean_nothing_are_refused() {
     }
 }
 
+/// What an object says, without what it knows its pods by, and what the API server has drawn for it.
+fn without_pods(object: &Value) -> Value {
+    let mut spec = object["spec"].clone();
+    for of_pods in ["template", "selector", "podSelector", "clusterIP", "clusterIPs"] {
+        spec.as_object_mut().unwrap().remove(of_pods);
+    }
+    spec
+}
+
 /// A workload's pod, without what is the chart's own way.
 fn comparable(pod: &Value) -> Value {
     let mut pod = pod.clone();
@@ -118,6 +127,11 @@ async fn the_chart_makes_what_the_overlays_make() {
             comparable(pod_spec(of_kind(&overlays, workload))),
             "{mode}"
         );
+        let kinds = ["DaemonSet", "Deployment", "Service", "NetworkPolicy", "PodDisruptionBudget"];
+        for kind in kinds.into_iter().filter(|kind| charts.iter().any(|object| object["kind"] == *kind)) {
+            let (of_chart, of_overlay) = (of_kind(&charts, kind), of_kind(&overlays, kind));
+            assert_eq!(without_pods(of_chart), without_pods(of_overlay), "{mode}: {kind}");
+        }
         for (kind, field) in [
             ("Role", "rules"),
             ("ClusterRole", "rules"),
