@@ -91,13 +91,23 @@ async fn files_that_change_are_loaded_and_connections_that_there_are_stay() {
 
     post(&before, &server.url, &review(&token(&bob))).await.user();
     post(&after, &server.url, &review(&token(&bob))).await.user();
-    let metrics = after.get(server.at("/metrics")).send().await.unwrap().text().await.unwrap();
-    assert!(metrics.contains(r#"certificate_loads_total{result="loaded"} 1"#), "{metrics}");
-    assert!(!metrics.contains(r#"certificate="authority""#), "it issues nothing any more: {metrics}");
-    let log = server.log_text();
-    assert!(log.contains("kube-apiserver must be restarted"), "{log}");
-    assert!(log.contains("arngate.kube-system.svc"), "it lacks the admission webhook's name: {log}");
-    assert_ne!(fs::read(server.path("webhook.kubeconfig")).unwrap(), kubeconfig);
+    // What is told of it comes a moment after it counts.
+    until("it is told as loaded, and issues nothing any more", &server, async || {
+        let metrics = after.get(server.at("/metrics")).send().await.unwrap().text().await.unwrap();
+        metrics.contains(r#"certificate_loads_total{result="loaded"} 1"#)
+            && !metrics.contains(r#"certificate="authority""#)
+    })
+    .await;
+    until("people are told what to do", &server, async || {
+        let log = server.log_text();
+        // Of kube-apiserver, and that it lacks the admission webhook's name.
+        log.contains("kube-apiserver must be restarted") && log.contains("arngate.kube-system.svc")
+    })
+    .await;
+    until("the kubeconfig is not written anew", &server, async || {
+        fs::read(server.path("webhook.kubeconfig")).unwrap() != kubeconfig
+    })
+    .await;
 }
 
 #[tokio::test]
