@@ -10,6 +10,8 @@ mod diff;
 mod editing;
 mod entries;
 mod explain;
+mod explanation;
+mod finding;
 mod identity_mapping;
 mod init;
 mod lint;
@@ -137,7 +139,7 @@ enum Command {
     /// Look for what is wrong in aws-auth, in a file or a cluster
     Lint(lint::Args),
     /// Say which mapping is a principal's, or which ones nearly are, and why not
-    Explain(explain::Args),
+    Explain(Box<explain::Args>),
     /// Say who gains and who loses what between two states of aws-auth
     Diff(diff::Args),
     /// Have STS verify a token and print whom it vouches for, or why it is refused
@@ -188,7 +190,7 @@ pub fn main() -> ExitCode {
             Command::Delete(args) => identity_mapping::delete(args).await,
             Command::Undo(args) => undo::run(args).await,
             Command::Lint(args) => lint::run(&args).await,
-            Command::Explain(args) => explain::run(&global, &args).await,
+            Command::Explain(args) => explain::run(&global, *args).await,
             Command::Diff(args) => diff::run(&args).await,
             Command::Config(args) => config::run(&global, args),
             Command::Crd(args) => crd::run(&args),

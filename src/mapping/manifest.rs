@@ -8,7 +8,11 @@ use crate::yaml::{self, Limits, Node, Position, Value, YamlError};
 
 /// The longest file that is read, in bytes.
 pub const MAX_LEN: usize = 16 * 1024 * 1024;
-/// Where aws-auth is.
+/// How many ConfigMaps are named where none is aws-auth.
+const MAX_OTHERS: usize = 5;
+/// What it is called.
+const NAME: &str = "aws-auth";
+/// Where it is.
 const NAMESPACE: &str = "kube-system";
 
 /// A file that aws-auth was found in.
@@ -22,6 +26,10 @@ pub struct Manifest {
     pub snapshot: Snapshot,
     /// What is wrong or odd, in the order of the lines.
     pub findings: Vec<Finding>,
+    /// What is wrong with the namespace that it is in, so that no server reads it; one of the findings.
+    pub elsewhere: Option<Finding>,
+    /// Which list the file is, where it is nothing else.
+    pub list_alone: Option<Section>,
 }
 
 /// What is wrong or odd in a file.
@@ -46,22 +54,30 @@ pub enum ManifestError {
     #[error("{0}")]
     Yaml(YamlError),
     /// It holds no aws-auth.
-    #[error("holds no ConfigMap aws-auth, and no mapRoles, mapUsers or mapAccounts at its top either")]
-    NoAwsAuth,
+    #[error(
+        "holds no ConfigMap aws-auth, and no mapRoles, mapUsers or mapAccounts at its top either; want the ConfigMap, its \
+         data, or one of those lists{}", others(.0)
+    )]
+    NoAwsAuth(
+        /// The ConfigMaps that it holds instead, each with its line; some of them, where they are many.
+        Vec<(String, usize)>,
+    ),
     /// It holds several.
     #[error("holds the ConfigMap aws-auth twice, at line {0} and at line {1}")]
     Twice(usize, usize),
 }
 
 impl Manifest {
-    /// Reads `text`: manifests, parted by `---`, of which one is `configmap/aws-auth`; a `List` with it; or aws-auth's
-    /// data alone, whose lists may be lists here.
+    /// Reads `text`: manifests, parted by `---`, of which one is `configmap/aws-auth`; a `List` with it; aws-auth's data
+    /// alone, whose lists may be lists here; or one of those lists alone.
     ///
     /// # Errors
     /// See [`ManifestError`].
     pub fn read(text: &str) -> Result<Self, ManifestError> {
+        // Some editors begin a file by a byte order mark, which kubectl takes.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut found: Option<Data> = None;
-        let mut bare = None;
+        let (mut bare, mut others) = (None, Vec::new());
         for (line, document) in documents(text) {
             let shift = |mut error: YamlError| {
                 error.position.line += line;
@@ -70,7 +86,7 @@ impl Manifest {
             let Some(node) = yaml::parse(document, Limits::for_bytes(MAX_LEN)).map_err(shift)? else {
                 continue;
             };
-            for data in aws_auths(&node, line) {
+            for data in aws_auths(&node, line, &mut others) {
                 if let Some(first) = &found {
                     return Err(ManifestError::Twice(first.line, data.line));
                 }
@@ -80,7 +96,7 @@ impl Manifest {
                 bare = Data::bare(&node, line);
             }
         }
-        let data = found.or(bare).ok_or(ManifestError::NoAwsAuth)?;
+        let data = found.or(bare).ok_or(ManifestError::NoAwsAuth(others))?;
         Ok(data.lint(text))
     }
 
@@ -89,7 +105,7 @@ impl Manifest {
     pub fn of(aws_auth: AwsAuth) -> Self {
         let (snapshot, diagnostics) = Snapshot::update(None, &aws_auth);
         let findings = diagnostics.into_iter().map(Finding::from).collect();
-        Self { aws_auth, lists: BTreeMap::new(), snapshot, findings }
+        Self { aws_auth, lists: BTreeMap::new(), snapshot, findings, elsewhere: None, list_alone: None }
     }
 
     /// The mappings where `previous` was in force before: what is broken keeps what was good.
@@ -125,8 +141,11 @@ fn documents(text: &str) -> Vec<(usize, &str)> {
     let (mut start, mut first_line, mut at) = (0, 0, 0);
     for (index, line) in text.split_inclusive('\n').enumerate() {
         let is_marker = line.trim_end() == "---" || line.starts_with("--- ");
-        if is_marker && at > start {
-            documents.push((first_line, text.get(start..at).unwrap_or_default()));
+        let before = text.get(start..at).unwrap_or_default();
+        // A line %YAML belongs to the document that begins after it.
+        let is_content = |line: &str| !line.trim().is_empty() && !line.starts_with(['#', '%']);
+        if is_marker && before.lines().any(is_content) {
+            documents.push((first_line, before));
             (start, first_line) = (at, index);
         }
         at += line.len();
@@ -147,58 +166,107 @@ struct Data {
     namespace: Option<Node>,
     /// It stands alone, without the ConfigMap around it.
     is_bare: bool,
+    /// It is but this list.
+    list_alone: Option<Section>,
 }
 
-fn aws_auths(node: &Node, offset: usize) -> Vec<Data> {
-    let text = |node: Option<&Node>| node.and_then(Node::as_str).map(str::to_owned);
+/// The ConfigMaps called aws-auth in a document, and by the way those that are not.
+fn aws_auths(node: &Node, offset: usize, others: &mut Vec<(String, usize)>) -> Vec<Data> {
+    let kind = node.get("kind").and_then(Node::as_str);
     if let Some(Value::Sequence(items)) = node.get("items").map(|items| &items.value) {
-        return items.iter().flat_map(|item| aws_auths(item, offset)).collect();
+        let of_item = |item: &Node| match (kind, item.get("kind")) {
+            // Its items do not name their kind.
+            (Some("ConfigMapList"), None) => of_config_map(item, offset, others).into_iter().collect(),
+            _ => aws_auths(item, offset, others),
+        };
+        return items.iter().flat_map(of_item).collect();
     }
-    let metadata = |field| node.get("metadata").and_then(|metadata| metadata.get(field));
-    let name = text(metadata("name"));
-    let is_aws_auth =
-        text(node.get("kind")).as_deref() == Some("ConfigMap") && name.as_deref() == Some("aws-auth");
-    if !is_aws_auth {
+    if kind != Some("ConfigMap") {
         return Vec::new();
+    }
+    of_config_map(node, offset, others).into_iter().collect()
+}
+
+fn of_config_map(node: &Node, offset: usize, others: &mut Vec<(String, usize)>) -> Option<Data> {
+    let metadata = |field| node.get("metadata").and_then(|metadata| metadata.get(field));
+    let name = metadata("name").and_then(Node::as_str).unwrap_or_default();
+    if name != NAME {
+        if others.len() < MAX_OTHERS {
+            let name = Message::quoting("", name, "").to_string();
+            others.push((name, offset + node.span.line));
+        }
+        return None;
     }
     let fields = |key: &str| node.get(key).and_then(Node::as_mapping).unwrap_or_default().to_vec();
     let binary = fields("binaryData").iter().filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
     let line = offset + node.span.line;
-    vec![Data {
+    Some(Data {
         offset,
         line,
         fields: fields("data"),
         binary,
         namespace: metadata("namespace").cloned(),
         is_bare: false,
-    }]
+        list_alone: None,
+    })
+}
+
+/// The ConfigMaps that a file holds, for the error that says that none is aws-auth.
+fn others(others: &[(String, usize)]) -> String {
+    let told: Vec<_> = others.iter().map(|(name, line)| format!("\"{name}\" (line {line})")).collect();
+    if told.is_empty() { String::new() } else { format!("; the ConfigMap here is {}", told.join(", ")) }
+}
+
+/// Which list a sequence is, by what its items say: whom an entry of mapRoles or mapUsers is about, or accounts alone.
+fn list_of(items: &[Node]) -> Option<Section> {
+    let has = |item: &Node, names: &[&str]| {
+        let is_one = |key: &Node| {
+            key.as_str().is_some_and(|key| names.iter().any(|name| name.eq_ignore_ascii_case(key)))
+        };
+        item.as_mapping().is_some_and(|fields| fields.iter().any(|(key, _)| is_one(key)))
+    };
+    let is_account = |item: &Node| item.as_str().is_some_and(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    if items.iter().any(|item| has(item, &["rolearn", "sso"])) {
+        Some(Section::Roles)
+    } else if items.iter().any(|item| has(item, &["userarn"])) {
+        Some(Section::Users)
+    } else {
+        (!items.is_empty() && items.iter().all(is_account)).then_some(Section::Accounts)
+    }
 }
 
 impl Data {
     fn bare(node: &Node, offset: usize) -> Option<Self> {
+        let alone = |fields: Vec<(Node, Node)>, list_alone| Self {
+            offset,
+            line: offset + node.span.line,
+            fields,
+            binary: Vec::new(),
+            namespace: None,
+            is_bare: true,
+            list_alone,
+        };
+        if let Value::Sequence(items) = &node.value {
+            let section = list_of(items)?;
+            let key = Node { value: Value::Scalar(section.key().into()), span: node.span, end: node.span };
+            return Some(alone(vec![(key, node.clone())], Some(section)));
+        }
         let fields = node.as_mapping()?;
         let is_known = |key: &Node| {
             let key = key.as_str().unwrap_or_default();
             Section::ALL.iter().any(|section| section.key().eq_ignore_ascii_case(key))
         };
-        fields.iter().any(|(key, _)| is_known(key)).then(|| Self {
-            offset,
-            line: offset + node.span.line,
-            fields: fields.to_vec(),
-            binary: Vec::new(),
-            namespace: None,
-            is_bare: true,
-        })
+        fields.iter().any(|(key, _)| is_known(key)).then(|| alone(fields.to_vec(), None))
     }
 
     fn lint(self, file: &str) -> Manifest {
-        let Self { offset, fields, binary, namespace, is_bare, .. } = self;
+        let Self { offset, fields, binary, namespace, is_bare, list_alone, .. } = self;
         let lines: Vec<&str> = file.lines().collect();
         let mut aws_auth = AwsAuth { data: BTreeMap::new(), binary: binary.into_iter().collect() };
         let mut places = BTreeMap::new();
         let mut lists = BTreeMap::new();
-        let mut findings: Vec<Finding> =
-            namespace.iter().filter_map(|namespace| elsewhere(namespace, offset)).collect();
+        let elsewhere = namespace.and_then(|namespace| elsewhere(&namespace, offset));
+        let mut findings: Vec<Finding> = elsewhere.iter().cloned().collect();
         for (key, value) in fields {
             let key_text = key.as_str().unwrap_or_default().to_owned();
             let section =
@@ -234,7 +302,7 @@ impl Data {
         let (snapshot, diagnostics) = Snapshot::update_in_file(None, &aws_auth, &lists, in_file);
         findings.extend(diagnostics.into_iter().map(Finding::from));
         findings.sort_by_key(|finding| finding.position);
-        Manifest { aws_auth, lists, snapshot, findings }
+        Manifest { aws_auth, lists, snapshot, findings, elsewhere, list_alone }
     }
 }
 

@@ -56,7 +56,7 @@ fn names(modes: &[BackendMode]) -> String {
 type Fields = Vec<(crate::yaml::Node, crate::yaml::Node)>;
 
 /// The backends that a file names.
-fn modes(content: &[u8]) -> Result<(Fields, Vec<BackendMode>), String> {
+pub(super) fn modes(content: &[u8]) -> Result<(Fields, Vec<BackendMode>), String> {
     let fields = json::fields(content).map_err(|error| error.to_string())?;
     let text = json::text(&fields, "backendMode").unwrap_or_default();
     let mut modes = Vec::new();
