@@ -8,6 +8,8 @@ use crate::source::crd::definition;
 ///
 /// It takes the place of aws-iam-authenticator's; objects that a cluster has stay as they are.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate crd | kubectl apply -f -")]
 pub(super) struct Args {}
 
 pub(super) fn run(_args: &Args) -> anyhow::Result<ExitCode> {

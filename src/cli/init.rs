@@ -20,6 +20,9 @@ const KUBECONFIG: &str = "aws-iam-authenticator.kubeconfig";
 /// They are written to the working directory, to be copied from there; with
 /// `--feature-gates ConfiguredInitDirectories=true` to the places that the server is configured with.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate init -i my-cluster --hostname localhost
+  arngate init -c /etc/arngate/config.yaml --feature-gates ConfiguredInitDirectories=true")]
 pub(super) struct Args {
     /// Name that kube-apiserver will reach the server by [default: localhost]
     #[arg(long, value_name = "NAME")]

@@ -4,9 +4,11 @@ mod add;
 mod addition;
 mod aws_auth;
 mod cluster;
+mod completions;
 mod config;
 mod crd;
 mod diff;
+mod doctor;
 mod editing;
 mod entries;
 mod explain;
@@ -15,6 +17,7 @@ mod finding;
 mod identity_mapping;
 mod init;
 mod lint;
+mod man;
 mod mapping_file;
 mod mfa;
 mod printable;
@@ -38,16 +41,19 @@ use crate::{
     token::ClusterId,
 };
 
+/// What the program is called.
+const NAME: &str = "arngate";
+
 /// An IAM authenticator for Kubernetes: kube-apiserver asks it who a bearer token is, AWS STS vouches for the
 /// caller, and aws-auth says which user and groups that is.
 #[derive(Debug, Parser)]
 #[command(
-    name = "arngate",
+    name = NAME,
     version,
     // A flag that is given twice is last given.
     args_override_self = true,
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage; verify: 3 token refused, 4 no verdict from STS;\n\
-                  lint: 3 errors found; explain: 3 not mapped; diff: 3 differences.\n\n\
+                  lint: 3 errors found; explain: 3 not let in; diff: 3 differences.\n\n\
                   Examples:\n  \
                   arngate server -c /etc/arngate/config.yaml --backend-mode EKSConfigMap,MountedFile\n  \
                   arngate token -i my-cluster\n  \
@@ -142,6 +148,8 @@ enum Command {
     Explain(Box<explain::Args>),
     /// Say who gains and who loses what between two states of aws-auth
     Diff(diff::Args),
+    /// Look at what makes an installation fail, and say what to do about it
+    Doctor(Box<doctor::Args>),
     /// Have STS verify a token and print whom it vouches for, or why it is refused
     Verify(verify::Args),
     /// Add a user or a role to aws-auth
@@ -154,6 +162,10 @@ enum Command {
     Delete(identity_mapping::DeleteArgs),
     /// Take back arngate's last edit of aws-auth
     Undo(undo::Args),
+    /// Print a script by which a shell completes commands and options
+    Completions(completions::Args),
+    /// Write the man pages
+    Man(man::Args),
     /// Print the version
     Version(version::Args),
 }
@@ -194,6 +206,9 @@ pub fn main() -> ExitCode {
             Command::Diff(args) => diff::run(&args).await,
             Command::Config(args) => config::run(&global, args),
             Command::Crd(args) => crd::run(&args),
+            Command::Doctor(args) => doctor::run(&global, *args).await,
+            Command::Completions(args) => completions::run(&args),
+            Command::Man(args) => man::run(&args),
             Command::Init(args) => init::run(&global, args),
             Command::Version(args) => Ok(version::run(&args)),
         }
@@ -232,4 +247,45 @@ fn verbosity(text: &str) -> Result<Verbosity, String> {
 fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("arngate: {error:#}");
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every command, with its words.
+    fn commands(command: &clap::Command, words: &str) -> Vec<(String, String)> {
+        let words = format!("{words} {}", command.get_name()).trim().to_owned();
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let below = command.get_subcommands().filter(|below| below.get_name() != "help");
+        let below: Vec<_> = below.flat_map(|below| commands(below, &words)).collect();
+        std::iter::once((words, after)).chain(below).collect()
+    }
+
+    #[test]
+    fn every_command_has_examples_and_they_can_be_run() {
+        let all = commands(&Cli::command(), "");
+        assert!(all.len() > 20, "{}", all.len());
+        for (words, after) in all {
+            let (_, examples) =
+                after.split_once("Examples:\n").unwrap_or_else(|| panic!("{words} has no examples"));
+            let lines: Vec<&str> = examples.lines().map(str::trim).collect();
+            assert!(lines.iter().any(|line| line.contains(&words)), "{words}: {lines:?}");
+            for line in lines {
+                let ours =
+                    line.split(" > ").next().unwrap().split(" | ").filter(|part| part.starts_with(NAME));
+                let ours: Vec<_> = ours.collect();
+                assert!(!ours.is_empty(), "{words}: {line}");
+                for command in ours {
+                    let parsed = Cli::try_parse_from(command.split_whitespace());
+                    assert!(parsed.is_ok(), "{words}: {command}: {}", parsed.err().unwrap());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_one_that_clap_takes() {
+        Cli::command().debug_assert();
+    }
 }

@@ -17,6 +17,10 @@ use crate::{
 /// Flags win over environment variables, those over the configuration file. TERM and INT finish the reviews
 /// under way and end it with exit code 0.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate server -c /etc/arngate/config.yaml --kubeconfig /etc/kubernetes/arngate.kubeconfig
+  arngate server -i my-cluster --backend-mode EKSConfigMap,MountedFile -c /etc/arngate/config.yaml
+  arngate server -c /etc/arngate/config.yaml --port 0 --health-port 0 --state-dir /tmp/try --generate-kubeconfig /tmp/try/kubeconfig")]
 pub(super) struct Args {
     #[command(flatten)]
     flags: ServerFlags,

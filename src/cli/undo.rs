@@ -13,6 +13,9 @@ use super::{
 ///
 /// What an edit replaces is kept in the annotation arngate/undo of the object itself.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate undo --dry-run
+  arngate undo --prompt=false --kubeconfig-context my-cluster")]
 pub(super) struct Args {
     #[command(flatten)]
     cluster: ClusterOptions,

@@ -26,6 +26,9 @@ const NO_VERDICT: u8 = 4;
 ///
 /// Mappings are not looked at: this says who the caller is in AWS, not in Kubernetes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate token -i my-cluster --token-only | arngate verify -t - -i my-cluster
+  arngate verify -t - -i my-cluster -o json --partition aws-cn")]
 pub(super) struct Args {
     /// The token, or - to read it from standard input, where other users' `ps` does not show it
     #[arg(short, long, value_name = "TOKEN", hide_env_values = true)]

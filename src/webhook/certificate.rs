@@ -23,7 +23,7 @@ const LIFETIME_DAYS: u32 = 3650;
 
 /// The name by which an API server knows the admission webhook where it reaches it by a Service: NAME.NAMESPACE.svc.
 /// <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#service-reference>
-const ADMISSION_NAME: &str = "arngate.kube-system.svc";
+pub const ADMISSION_NAME: &str = "arngate.kube-system.svc";
 
 const DAY: Duration = Duration::from_hours(24);
 
