@@ -111,9 +111,9 @@ fn version_and_help_teach() {
     for words in ["server", "token", "verify", "Examples:", "Exit codes:"] {
         assert!(help.contains(words), "{words} is missing:\n{help}");
     }
-    for command in ["server", "token", "verify", "explain", "doctor"] {
-        let output = arngate().args([command, "--help"]).output().unwrap();
-        assert!(output.status.success() && text(&output).0.contains("Examples:\n  arngate "), "{command}");
+    for command in ["lint", "diff", "verify", "explain", "doctor"] {
+        let help = text(&arngate().args([command, "--help"]).output().unwrap()).0;
+        assert!(help.contains("Examples:\n  ") && help.contains("Exit code"), "{command}: {help}");
     }
 }
 
@@ -172,6 +172,7 @@ fn every_command_has_a_man_page_with_its_examples_as_they_are() {
         assert!(top.contains(part), "{part}:\n{top}");
     }
     let explain = page("arngate-explain.1");
+    assert!(explain.is_ascii() && explain.contains("Exit code 3"), "{explain}");
     let example = "\narngate explain arn:aws:iam::111122223333:role/Admin\narngate explain ";
     assert!(explain.replace("\\-", "-").contains(example), "{explain}");
     assert!(explain.contains("KUBERNETES_AWS_AUTHENTICATOR_CLUSTER_ID"), "variables are told");

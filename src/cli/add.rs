@@ -14,7 +14,9 @@ use crate::{
     identity::{AccountId, Partition},
 };
 
-/// Add a user or a role to aws-auth. Comments, order and unknown keys of what is there stay, byte for byte.
+/// Add a user or a role to aws-auth
+///
+/// Comments, order and unknown keys of what is there stay, byte for byte.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   arngate add user --userarn arn:aws:iam::111122223333:user/bob --username bob --groups developers

@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use super::{Cli, NAME};
 
-/// Print a script by which a shell completes arngate's commands and options.
+/// Print a script by which a shell completes commands and options
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   arngate completions bash > /usr/share/bash-completion/completions/arngate

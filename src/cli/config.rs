@@ -8,7 +8,7 @@ use clap::{Subcommand, ValueEnum};
 use super::Global;
 use crate::config::{CommandLine, File, ServerFlags, show};
 
-/// What `arngate server` would run by.
+/// See what the server would run by
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   arngate config show -c /etc/arngate/config.yaml")]

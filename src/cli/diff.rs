@@ -13,7 +13,7 @@ use crate::mapping::{Change, Gives, Severity};
 /// Exit code where there are differences.
 const DIFFERENT: u8 = 3;
 
-/// Say who gains access, who loses it, and whose changes, between two states of aws-auth.
+/// Say who gains access, who loses it, and whose changes, between two states of aws-auth
 ///
 /// The second follows the first as it would in arngate: what is broken in it keeps what was good. Exit code 3 where
 /// anything differs, 1 where one of the two cannot be read or is in a namespace where no server reads it.

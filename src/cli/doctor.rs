@@ -14,9 +14,10 @@ use crate::{
     source::look,
 };
 
-/// Look at what makes an installation fail, and say what to do about it: the configuration, STS and the clock, the API
-/// server and arngate's rights there, mappings and credentials for EC2, certificate, webhook kubeconfig, port, and
-/// kube-apiserver's flags.
+/// Look at what makes an installation fail, and say what to do about it
+///
+/// It looks at the configuration, STS and the clock, the API server and arngate's rights there, mappings and credentials
+/// for EC2, certificate, webhook kubeconfig, port, and kube-apiserver's flags.
 ///
 /// It takes the file and flags that `arngate server` has, and is run where that runs, as the same user. It changes
 /// nothing. Exit code 1 where a check failed.

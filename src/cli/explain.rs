@@ -34,8 +34,10 @@ const SOME_SESSION: &str = "SESSION";
 /// What is not known of a caller.
 const UNKNOWN: &str = "UNKNOWN";
 
-/// Say whether a principal would be let in, and as whom: which entry of which backend matches, and the username, uid,
-/// groups and extra fields that come out; or which mappings are nearly theirs, and why not.
+/// Say whether a principal would be let in, as whom and by which mapping, or which are nearly theirs
+///
+/// The answer has the entry that matches in each backend, and the username, uid, groups and extra fields that come out; or
+/// the nearest entries, and why they are not theirs.
 ///
 /// With the file and flags that a server has (-c and those below), it looks at everything that this server looks at, in
 /// its order: the administrators, each backend of backendMode (or of the file at dynamicBackendModePath), what is reserved

@@ -20,7 +20,7 @@ use crate::{
     mapping::Section,
 };
 
-/// See the entries of aws-auth.
+/// See the entries of aws-auth
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   arngate get iamidentitymapping")]
@@ -48,7 +48,9 @@ enum Get {
     },
 }
 
-/// Add an entry to aws-auth. Comments, order and unknown keys of what is there stay, byte for byte.
+/// Add an entry to aws-auth, as eksctl does
+///
+/// Comments, order and unknown keys of what is there stay, byte for byte.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   arngate create iamidentitymapping --arn arn:aws:iam::111122223333:role/Ops --username ops --group ops --group viewers")]
@@ -108,7 +110,9 @@ enum Create {
     },
 }
 
-/// Take an entry out of aws-auth. Everything else stays, byte for byte.
+/// Take an entry out of aws-auth, as eksctl does
+///
+/// Everything else stays, byte for byte.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   arngate delete iamidentitymapping --arn arn:aws:iam::111122223333:role/Ops")]

@@ -14,8 +14,9 @@ use crate::{
 /// The kubeconfig's name in the working directory.
 const KUBECONFIG: &str = "aws-iam-authenticator.kubeconfig";
 
-/// Make certificate, key and webhook kubeconfig before the server first starts, where kube-apiserver must find
-/// them already. Files that are there are kept.
+/// Make certificate, key and webhook kubeconfig before the server first starts
+///
+/// That is for where kube-apiserver must find them already. Files that are there are kept.
 ///
 /// They are written to the working directory, to be copied from there; with
 /// `--feature-gates ConfiguredInitDirectories=true` to the places that the server is configured with.

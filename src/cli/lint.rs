@@ -14,7 +14,9 @@ use crate::mapping::{Finding, Manifest, ManifestError, Section, Severity};
 /// Exit code where something is found.
 const FOUND: u8 = 3;
 
-/// Look for what is wrong or odd in aws-auth: in manifests as kubectl takes them (several documents, a List), in
+/// Look for what is wrong in aws-auth, in files or a cluster
+///
+/// It looks in manifests as kubectl takes them (several documents, a List), in
 /// aws-auth's data or one of its lists alone, or in what a cluster has (`-n kube-system configmap/aws-auth`).
 ///
 /// Each finding has its line and column in the file, or in the value where it comes from a cluster, and says what to

@@ -15,7 +15,7 @@ use clap_mangen::{
 
 use super::{Cli, NAME};
 
-/// Write the man pages into a directory: arngate.1, and one for each command.
+/// Write the man pages into a directory: arngate.1, and one for each command
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   arngate man /usr/local/share/man/man1
@@ -64,7 +64,16 @@ fn page(man: &Man, command: &Command) -> std::io::Result<Vec<u8>> {
     if let Some(after) = command.get_after_help() {
         more(&after.to_string()).to_writer(&mut page)?;
     }
-    Ok(page)
+    Ok(escaped(&page))
+}
+
+/// A page in ASCII. Formatters that are not told its encoding take it for Latin-1.
+fn escaped(page: &[u8]) -> Vec<u8> {
+    let escape = |letter: char| match letter {
+        letter if letter.is_ascii() => letter.to_string(),
+        letter => format!("\\[u{:04X}]", u32::from(letter)),
+    };
+    String::from_utf8_lossy(page).chars().map(escape).collect::<String>().into_bytes()
 }
 
 /// What stands behind the options: `Heading: text`, or a heading with lines indented under it, which stay as they are.

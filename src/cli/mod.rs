@@ -132,41 +132,24 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve kube-apiserver's token webhook
+    // Each type says what its command is for: a word here would take the place of all that it says.
     Server(Box<server::Args>),
-    /// See what the server would run by
     Config(config::Args),
-    /// Print the CustomResourceDefinition of IAMIdentityMapping, for kubectl apply -f -
     Crd(crd::Args),
-    /// Make certificate, key and webhook kubeconfig before the server first starts
     Init(init::Args),
-    /// Print a token for a cluster, as a client-go credential plugin (ExecCredential) or bare
     Token(token::Args),
-    /// Look for what is wrong in aws-auth, in a file or a cluster
     Lint(lint::Args),
-    /// Say which mapping is a principal's, or which ones nearly are, and why not
     Explain(Box<explain::Args>),
-    /// Say who gains and who loses what between two states of aws-auth
     Diff(diff::Args),
-    /// Look at what makes an installation fail, and say what to do about it
     Doctor(Box<doctor::Args>),
-    /// Have STS verify a token and print whom it vouches for, or why it is refused
     Verify(verify::Args),
-    /// Add a user or a role to aws-auth
     Add(add::Args),
-    /// See the entries of aws-auth
     Get(identity_mapping::GetArgs),
-    /// Add an entry to aws-auth, as eksctl does
     Create(identity_mapping::CreateArgs),
-    /// Take an entry out of aws-auth, as eksctl does
     Delete(identity_mapping::DeleteArgs),
-    /// Take back arngate's last edit of aws-auth
     Undo(undo::Args),
-    /// Print a script by which a shell completes commands and options
     Completions(completions::Args),
-    /// Write the man pages
     Man(man::Args),
-    /// Print the version
     Version(version::Args),
 }
 
@@ -281,6 +264,15 @@ mod tests {
                     assert!(parsed.is_ok(), "{words}: {command}: {}", parsed.err().unwrap());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_command_is_told_of_in_a_line() {
+        for command in Cli::command().get_subcommands() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            let name = command.get_name();
+            assert!((10..=100).contains(&about.len()) && !about.ends_with('.'), "{name}: {about}");
         }
     }
 

@@ -11,8 +11,10 @@ use crate::{
     server::Server,
 };
 
-/// Serve kube-apiserver's token webhook on https://ADDRESS:PORT/authenticate, with /metrics, /healthz and
-/// /readyz beside it, and a plain "ok" on every path of the health port.
+/// Serve kube-apiserver's token webhook
+///
+/// It is served on https://ADDRESS:PORT/authenticate, with /metrics, /healthz and /readyz beside it, and a plain "ok" on
+/// every path of the health port.
 ///
 /// Flags win over environment variables, those over the configuration file. TERM and INT finish the reviews
 /// under way and end it with exit code 0.

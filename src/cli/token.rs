@@ -30,8 +30,9 @@ const EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";
 /// Where the credential cache is, instead of its place below the home directory, as in aws-iam-authenticator.
 const CACHE_FILE: &str = "AWS_IAM_AUTHENTICATOR_CACHE_FILE";
 
-/// Print a token for a cluster: a presigned STS request, made of the AWS credentials found where the AWS SDKs
-/// and the AWS CLI look for them.
+/// Print a token for a cluster, as a client-go credential plugin (ExecCredential) or bare
+///
+/// It is a presigned STS request, made of the AWS credentials found where the AWS SDKs and the AWS CLI look for them.
 ///
 /// The output is the ExecCredential that kubectl wants of a credential plugin, in the version that it asks for.
 #[derive(Debug, clap::Args)]

@@ -9,9 +9,9 @@ use super::{
     editing::{self, Caution},
 };
 
-/// Take back arngate's last edit of aws-auth, whoever made it; a second time, make it again.
+/// Take back arngate's last edit of aws-auth
 ///
-/// What an edit replaces is kept in the annotation arngate/undo of the object itself.
+/// Whoever made it; a second time, it is made again. What an edit replaces is kept in the annotation arngate/undo of the object itself.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   arngate undo --dry-run

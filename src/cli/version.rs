@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-/// Print the version, as JSON or bare.
+/// Print the version, as JSON or bare
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   arngate version
