@@ -1,6 +1,6 @@
 # The daily commands. Every one works on a fresh checkout; what it needs beyond a Rust toolchain it says.
 
-.PHONY: help build test check unit integration bench parts compare control-plane assets tools deny fmt demo regions crd clean
+.PHONY: help build test check unit integration bench parts floor instructions compare control-plane assets tools deny fmt demo fuzz fuzz-check sbom reproducible regions crd clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
@@ -11,7 +11,7 @@ build: ## The release binaries: target/release/arngate and arngate-lab
 demo: ## How a token becomes a Kubernetes user, step by step
 	cargo run --release -p arngate-lab -- demo
 
-bench: parts compare ## Times of the parts of a verification, and arngate beside aws-iam-authenticator
+bench: parts floor instructions compare ## Times of the parts of a verification, and arngate beside aws-iam-authenticator
 
 test: check unit integration control-plane ## Everything below, installing or building what is missing
 
@@ -32,8 +32,27 @@ control-plane: assets ## A real etcd and kube-apiserver ask arngate
 	cargo test --locked -p arngate-lab --test control_plane
 	cargo test --locked -p arngate --test control_plane -- --nocapture --test-threads 3
 
+fuzz: fuzz-check ## What arngate reads from others, fuzzed for a minute a target (SECONDS=60)
+	fuzz/run $(or $(SECONDS),60)
+
+fuzz-check: tools ## Formatting and lints of the fuzzers
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	RUSTFLAGS="--cfg fuzzing" cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz -- -D warnings
+
+sbom: ## What the release is made of, in CycloneDX's form: target/sbom/arngate.cdx.json
+	lab/sbom
+
+reproducible: ## Build the release twice, in two places, and compare (some twenty minutes)
+	lab/reproducible
+
 parts: ## Times of the parts and the whole of a verification, and what it allocates
-	cargo bench --locked -p arngate --benches
+	cargo bench --locked -p arngate --bench parts --bench verification --bench allocations
+
+floor: ## CPU of a verification beside a server that only decodes and forwards
+	cargo bench --locked -p arngate --bench floor
+
+instructions: ## Count instructions of the parts; more than the limits in benches/instructions.rs fails (needs Valgrind)
+	lab/instructions
 
 compare: assets build ## Measure arngate beside aws-iam-authenticator (some ten minutes, an idle machine)
 	target/release/arngate-lab compare
@@ -50,9 +69,9 @@ fmt: ## Format
 regions: ## Refresh src/sts/regions.rs from the AWS SDK for Python's table (needs botocore)
 	lab/regions/refresh && cargo fmt -p arngate
 
-crd: ## Generate deploy/iamidentitymapping.yaml anew from its Rust type
-	cargo run --quiet --locked -p arngate -- crd > deploy/iamidentitymapping.yaml.new
-	mv deploy/iamidentitymapping.yaml.new deploy/iamidentitymapping.yaml
+crd: ## Generate deploy/crd/iamidentitymapping.yaml anew from its Rust type
+	cargo run --quiet --locked -p arngate -- crd > deploy/crd/iamidentitymapping.yaml.new
+	mv deploy/crd/iamidentitymapping.yaml.new deploy/crd/iamidentitymapping.yaml
 
 clean: ## Remove what was built, the control plane's programs included
 	cargo clean

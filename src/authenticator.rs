@@ -181,3 +181,6 @@ fn user(identity: &Identity, mapped: &MappedUser, scrubbed: bool) -> User {
         ]),
     }
 }
+
+#[cfg(test)]
+mod fail_closed;

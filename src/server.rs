@@ -1,25 +1,32 @@
 //! The server put together: settings in, listeners bound, files written, sources started, all of it stopped.
 
-use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use jiff::Timestamp;
 use tokio::{net::TcpListener, task::JoinSet};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     authenticator::Authenticator,
-    config::{Address, ServerSettings},
+    config::{Address, Listen, ServerSettings},
     ec2,
     identity::Principal,
     mapping::{BackendMode, Snapshot},
-    source::{BackendError, BackendSettings, Backends, LastGood, backend_mode_file, last_good},
+    source::{BackendError, BackendSettings, Backends, LastGood, backend_mode_file},
     sts::{Client, ClientError, NoRandomNumbers, Verifier},
-    telemetry::{Metrics, Quotes},
+    telemetry::{AuditLog, Metrics, Quotes},
     webhook::{
         admission::Admission,
-        certificate::{Certificate, CertificateError},
-        health, kubeconfig, listener,
+        certificate::{Keeper, KeeperError, Kubeconfig, Options},
+        health,
+        listener::{self, MAX_CONNECTIONS, MAX_PROBE_CONNECTIONS, Port},
         router::Router,
     },
 };
@@ -35,19 +42,17 @@ pub enum ServerError {
         /// Why.
         source: io::Error,
     },
-    /// The serving certificate.
-    #[error("no serving certificate: {0}")]
-    Certificate(#[from] CertificateError),
-    /// The webhook kubeconfig.
-    #[error(
-        "cannot write the webhook kubeconfig {path}: {source}; set --generate-kubeconfig to another place, or --kubeconfig-pregenerated where one is made by hand"
-    )]
-    Kubeconfig {
-        /// Where to.
-        path: PathBuf,
+    /// The address for metrics and health checks.
+    #[error("cannot listen on {address} for metrics: {source}; set metricsAddress to another one")]
+    ListenForMetrics {
+        /// Where.
+        address: String,
         /// Why.
         source: io::Error,
     },
+    /// The certificates, or the webhook kubeconfig.
+    #[error(transparent)]
+    Keeper(#[from] KeeperError),
     /// The clients for STS and EC2.
     #[error(transparent)]
     Sts(#[from] ClientError),
@@ -57,17 +62,25 @@ pub enum ServerError {
     /// The backends.
     #[error(transparent)]
     Backends(#[from] BackendError),
+    /// The audit log's own: not that its file cannot be opened.
+    #[error("cannot start the audit log: {0}; is there a standard output?")]
+    Audit(#[source] io::Error),
+    /// What was done on a thread of its own has panicked.
+    #[error("a part of the start did not end: {0}")]
+    Interrupted(#[source] tokio::task::JoinError),
 }
 
 /// A server whose ports are bound and whose files are written.
 pub struct Server {
     listener: TcpListener,
     health: Option<TcpListener>,
-    tls: TlsAcceptor,
+    operations: Option<TcpListener>,
+    keeper: Keeper,
     router: Arc<Router>,
     backends: Backends,
     /// The file that says which backends there are, and those that there are without it.
     backend_mode: (Option<PathBuf>, Vec<BackendMode>),
+    audit: Option<AuditLog>,
     metrics: Metrics,
     url: String,
 }
@@ -85,31 +98,39 @@ impl Server {
     /// # Errors
     /// See [`ServerError`].
     pub async fn bind(settings: ServerSettings) -> Result<Self, ServerError> {
+        let mut phases = Phases::begin();
         let metrics = Metrics::new();
+        // Each on a thread of its own: the two take longer than all the rest of the start together.
+        let random_numbers = tokio::task::spawn_blocking(seed_random_numbers);
+        let clients = tokio::task::spawn_blocking({
+            let (sts, cluster_id) = (settings.sts.clone(), settings.cluster_id.clone());
+            let (ec2, metrics) = (settings.ec2.clone(), metrics.clone());
+            move || {
+                let client = Client::new(&sts, &cluster_id, metrics.clone())?;
+                Ok::<_, ClientError>((client, ec2::Resolver::start(ec2, metrics)?))
+            }
+        });
         let listen =
             |source| ServerError::Listen { address: settings.address.with_port(settings.port), source };
         let listener = settings.address.bind(settings.port).await.map_err(listen)?;
         // Port 0 asks for any free port; from here on it is the one that was given.
         let port = listener.local_addr().map_err(listen)?.port();
         let url = settings.url(port);
+        phases.ended("port");
 
-        let certificate = Certificate::load_or_make(
-            &settings.state_dir,
-            &settings.hostname,
-            settings.address.of_certificate(),
-            Timestamp::now(),
-        )?;
-        if !settings.kubeconfig_pregenerated {
-            let path = &settings.generate_kubeconfig;
-            kubeconfig::write(path, &url, &certificate.pem)
-                .map_err(|source| ServerError::Kubeconfig { path: path.clone(), source })?;
-            tracing::info!(
-                path = %path.display(),
-                "wrote the webhook kubeconfig; start kube-apiserver with \
-                 --authentication-token-webhook-config-file set to it"
-            );
-        }
-        let tls = TlsAcceptor::from(Arc::new(certificate.server_config()?));
+        let operations = match &settings.metrics_address {
+            Some(listen) => Some(bind_operations(listen).await?),
+            None => None,
+        };
+        let keeper = Options {
+            state_dir: settings.state_dir.clone(),
+            names: settings.names(),
+            clients: settings.clients.clone(),
+            kubeconfig: (!settings.kubeconfig_pregenerated)
+                .then(|| Kubeconfig { path: settings.generate_kubeconfig.clone(), url: url.clone() }),
+        };
+        let keeper = Keeper::start(keeper, metrics.clone(), Timestamp::now())?;
+        phases.ended("certificate and webhook kubeconfig");
 
         let administrators = &settings.admin_principals;
         if !administrators.is_empty() {
@@ -125,25 +146,37 @@ impl Server {
         let admission = Admission::new(reserved.flat_map(|(_, prefixes)| prefixes.clone()).collect(), quotes);
         let backends = backend_settings(&settings);
         let backends = Backends::start(backends, metrics.clone(), &settings.backend_modes).await?;
-        let client = Client::new(&settings.sts, &settings.cluster_id, metrics.clone())?;
+        phases.ended("backends");
+        let (client, ec2) = clients.await.map_err(ServerError::Interrupted)??;
+        phases.ended("clients for STS and EC2");
+        random_numbers.await.map_err(ServerError::Interrupted)??;
+        phases.ended("random numbers");
         let (partition, limits) = (settings.partition, &settings.sts_limits);
         let authenticator = Authenticator {
             verifier: Verifier::new(client, partition, &settings.endpoints, limits, &metrics)?,
-            ec2: ec2::Resolver::start(settings.ec2, metrics.clone())?,
+            ec2,
             endpoints: settings.endpoints,
             chain: backends.current(),
             scrubbed_accounts: settings.scrubbed_accounts,
         };
         let health = bind_health(settings.health_port).await;
+        let audit = settings.audit.map(|audit| AuditLog::start(&audit, &metrics));
+        let audit = audit.transpose().map_err(ServerError::Audit)?;
         Ok(Self {
             router: Arc::new(
-                Router::new(authenticator, settings.audiences, metrics.clone()).with_admission(admission),
+                Router::new(authenticator, settings.audiences, metrics.clone())
+                    .with_admission(admission)
+                    .with_audit(audit.as_ref().map(AuditLog::recorder))
+                    .with_operations_apart(operations.is_some())
+                    .with_certified_alone(settings.clients.must_show_one()),
             ),
             listener,
             health,
-            tls,
+            operations,
+            keeper,
             backends,
             backend_mode: (settings.dynamic_backend_mode, settings.backend_modes),
+            audit,
             metrics,
             url,
         })
@@ -157,38 +190,65 @@ impl Server {
 
     /// Serves until `shutdown` ends, then finishes the reviews under way.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, health, tls, router, backends, backend_mode, metrics, url } = self;
+        let Self {
+            listener,
+            health,
+            operations,
+            keeper,
+            router,
+            backends,
+            backend_mode,
+            audit,
+            metrics,
+            url,
+        } = self;
         let stop = CancellationToken::new();
         let mut background = JoinSet::new();
         // What is not moved into the background lives to the end, and its sources with it.
         let _backends = match backend_mode {
             (Some(path), configured) => {
-                background.spawn(backend_mode_file::follow(path, backends, configured, metrics));
+                background.spawn(backend_mode_file::follow(path, backends, configured, metrics.clone()));
                 None
             }
             (None, _) => Some(backends),
         };
+        let probed = |listener| Port {
+            listener,
+            tls: None,
+            connections: MAX_PROBE_CONNECTIONS,
+            metrics: metrics.clone(),
+        };
         if let Some(health) = health {
-            let stop = stop.clone();
             background.spawn(listener::serve(
-                health,
-                None,
+                probed(health),
                 // On every path, as aws-iam-authenticator does: probes of any path may be set up.
                 |_request, _client| async { Ok(health::healthz()) },
-                async move { stop.cancelled().await },
+                stop.clone().cancelled_owned(),
             ));
         }
+        if let Some(operations) = operations {
+            let router = Arc::clone(&router);
+            background.spawn(listener::serve(
+                probed(operations),
+                move |request, client| Arc::clone(&router).operate(request, client),
+                stop.clone().cancelled_owned(),
+            ));
+        }
+        let tls = Some(keeper.tls());
+        background.spawn(keeper.run());
         let addresses = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
         tracing::info!(address = addresses, url, version = env!("CARGO_PKG_VERSION"), "listening");
         listener::serve(
-            listener,
-            Some(tls),
+            Port { listener, tls, connections: MAX_CONNECTIONS, metrics },
             move |request, client| Arc::clone(&router).route(request, client),
             shutdown,
         )
         .await;
         stop.cancel();
         background.shutdown().await;
+        if let Some(audit) = audit {
+            audit.close().await;
+        }
         tracing::info!("stopped");
     }
 }
@@ -203,7 +263,7 @@ pub fn backend_settings(settings: &ServerSettings) -> BackendSettings {
         dynamic_file: settings.dynamic_file.clone(),
         dynamic_file_matches: settings.dynamic_file_matches,
         last_good: (settings.snapshot_max_age.0 > Duration::ZERO).then(|| LastGood {
-            path: settings.state_dir.join(last_good::NAME),
+            folder: settings.state_dir.clone(),
             cluster_id: settings.cluster_id.as_str().to_owned(),
             max_age: settings.snapshot_max_age.0,
         }),
@@ -212,6 +272,28 @@ pub fn backend_settings(settings: &ServerSettings) -> BackendSettings {
         permission_sets: settings.permission_sets,
         quotes: Quotes::where_any_is_scrubbed(!settings.scrubbed_accounts.is_empty()),
     }
+}
+
+/// Tells how long each part of the start took.
+struct Phases(Instant);
+
+impl Phases {
+    fn begin() -> Self {
+        Self(Instant::now())
+    }
+
+    /// What came since the last one was `phase`.
+    fn ended(&mut self, phase: &'static str) {
+        let now = Instant::now();
+        tracing::debug!(phase, took = ?now.duration_since(self.0), "starting");
+        self.0 = now;
+    }
+}
+
+/// Has the cryptographic library gather what its random numbers begin with. It measures the CPU's jitter for that, which
+/// takes tens of milliseconds, and does so at the first number that anybody asks for.
+fn seed_random_numbers() -> Result<(), NoRandomNumbers> {
+    SystemRandom::new().fill(&mut [0; 1]).map_err(|_| NoRandomNumbers)
 }
 
 /// Binds the port for plain health checks on every address, since a kubelet's probe comes to the node's. That
@@ -228,4 +310,14 @@ async fn bind_health(port: u16) -> Option<TcpListener> {
             None
         }
     }
+}
+
+/// Binds the address for metrics and health checks. Who sets one wants to see what is there, so that a start without it
+/// would be none.
+async fn bind_operations(listen: &Listen) -> Result<TcpListener, ServerError> {
+    let error = |source| ServerError::ListenForMetrics { address: listen.to_string(), source };
+    let listener = listen.address.bind(listen.port).await.map_err(error)?;
+    let address = listener.local_addr().map_err(error)?.to_string();
+    tracing::info!(address, "metrics and health checks");
+    Ok(listener)
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{io::Write, process::Stdio};
+use std::{io::Write, os::unix::fs::MetadataExt, process::Stdio};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -234,4 +234,53 @@ fn config_show_prints_each_value_and_whence() {
     assert_eq!(json[0], serde_json::json!({"key": "clusterID", "value": "c", "source": source}));
     let json: Value = serde_json::from_str(&show(&["-o", "json", "-i", "d", "-l", "json"])).unwrap();
     assert_eq!(json[0]["source"], serde_json::json!({"kind": "flag", "name": "--cluster-id"}));
+}
+
+#[test]
+fn init_prepares_folders_for_a_server_that_is_not_root() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let config = format!(
+        "clusterID: c\nserver:\n  stateDir: {0}/state\n  generateKubeconfig: {0}/out/webhook.kubeconfig\n",
+        folder.path().display()
+    );
+    std::fs::write(path("config.yaml"), config).unwrap();
+    let me = std::fs::metadata(folder.path()).unwrap();
+    // Only root may give files away; anybody may keep their own.
+    let owner = if me.uid() == 0 { (10000, 20000) } else { (me.uid(), me.gid()) };
+    let text_of = |(user, group): (u32, u32)| format!("{user}:{group}");
+    let init = |owner: &str| {
+        let config = path("config.yaml");
+        let output =
+            arngate().args(["init", "-c", config.to_str().unwrap(), "--folders-for", owner]).output();
+        output.unwrap()
+    };
+    // What a server that was root has left, and a trap.
+    std::fs::create_dir(path("state")).unwrap();
+    std::fs::write(path("state/key.pem"), "").unwrap();
+    std::fs::write(path("precious"), "").unwrap();
+    std::os::unix::fs::symlink(path("precious"), path("state/cert.pem")).unwrap();
+    std::fs::hard_link(path("precious"), path("state/aws-auth.snapshot")).unwrap();
+
+    let output = init(&text_of(owner));
+    assert!(output.status.success(), "{}", text(&output).1);
+    let owner_of = |name: &str| {
+        let there = std::fs::metadata(path(name)).unwrap();
+        (there.uid(), there.gid())
+    };
+    for name in ["state", "out", "state/key.pem"] {
+        assert_eq!(owner_of(name), owner, "{name}");
+    }
+    assert_eq!(
+        owner_of("precious"),
+        (me.uid(), me.gid()),
+        "who may write the folder cannot have root give away more"
+    );
+    assert!(!path("out/webhook.kubeconfig").exists(), "no files are made");
+    let again = init(&text_of(owner));
+    assert_eq!((again.status.success(), text(&again).0.as_str()), (true, ""), "nothing is left to do");
+
+    let output = init("arngate");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output).1.contains("want two numbers, as in 10000:10000"), "{}", text(&output).1);
 }

@@ -146,3 +146,42 @@ async fn the_backends_are_switched_under_requests_without_a_failed_one() {
     until_metric(&server, "dynamic_file_only 1").await;
     server.review(&bob).await.user();
 }
+
+/// As an entry of aws-auth: what was last good counts, and where nothing was, what is written, as today.
+#[tokio::test]
+async fn a_misspelt_template_in_a_file_takes_nobodys_name_and_is_told() {
+    let (emulator, principals) = emulator().await;
+    let bob = token(&principals.user(ACCOUNT, "bob"));
+    let folder = tempfile::tempdir().unwrap();
+    let (file, new) = (folder.path().join("file.json"), folder.path().join("new"));
+    let misspelt = users(&["bob"]).replace(r#""username":"bob""#, r#""username":"{{AcountID}}""#);
+    fs::write(&file, &misspelt).unwrap();
+    let mounted = format!(
+        "  mapUsers:\n  - {{userarn: 'arn:aws:iam::{ACCOUNT}:user/dora', username: '{{{{SesionName}}}}'}}\n"
+    );
+    let backends = "  backendMode: [DynamicFile, MountedFile]\n";
+    let setup = format!("  dynamicfilepath: {}\n{backends}{mounted}", file.display());
+    let server = Setup::new(&emulator, &setup).start();
+    until(&server, &bob, true).await;
+    assert_eq!(server.review(&bob).await.user()["username"], "{{AcountID}}");
+    let dora = token(&principals.user(ACCOUNT, "dora"));
+    assert_eq!(server.review(&dora).await.user()["username"], "{{SesionName}}");
+    for backend in ["DynamicFile", "MountedFile"] {
+        until_metric(&server, &format!(r#"mapping_diagnostics{{backend="{backend}",severity="error"}} 1"#))
+            .await;
+    }
+    for told in ["did you mean {{AccountID}}?", "did you mean {{SessionName}}?"] {
+        assert!(server.log_text().contains(told), "{told}: {}", server.log_text());
+    }
+
+    for (content, kept) in [(users(&["bob"]), 0), (misspelt, 1)] {
+        fs::write(&new, content).unwrap();
+        fs::rename(&new, &file).unwrap();
+        until_metric(&server, &format!(r#"mapping_entries_kept{{backend="DynamicFile"}} {kept}"#)).await;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while server.review(&bob).await.user()["username"] != "bob" {
+            assert!(Instant::now() < deadline, "{}", server.log_text());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}

@@ -183,6 +183,13 @@ verdict: arn:aws:sts::111122223333:assumed-role/Admin/a@x.org is let in as admin
   extra: sigs.k8s.io/aws-iam-authenticator/principalId=UNKNOWN
 "
     );
+    let misspelt = AWS_AUTH.replace("{{SessionName}}", "{{SesionName}}");
+    fs::write(folder.path().join("misspelt.yaml"), misspelt).unwrap();
+    let args = ["explain", "--aws-auth", "misspelt.yaml", "arn:aws:iam::111122223333:role/Admin"];
+    let (code, stdout, _) = run(folder.path(), &args);
+    let told =
+        "\n  {{SesionName}} is no template, and stays as it is; did you mean {{SessionName}}?\nverdict: ";
+    assert!(code == 0 && stdout.contains(told), "{stdout}");
     let all = ["--aws-auth", "a.yaml", "--iam-identity-mappings", "o.yaml", "--dynamic-file", "d.json"];
     let of = |arn: &str| explain(folder.path(), &[&[arn], &all[..]].concat());
     let (code, told) = of("arn:aws:iam::111122223333:role/Ops");

@@ -265,3 +265,27 @@ async fn forgeries_in_somebodys_name_do_not_lock_them_out() {
     assert_eq!(shed.reason, ShedReason::AccessKey);
     assert!((1..=8).contains(&shed.retry_after), "{shed:?}");
 }
+
+#[tokio::test]
+async fn a_connection_that_is_kept_warm_is_the_next_calls() {
+    let (emulator, principals) = emulator().await;
+    let options = ClientOptions {
+        connect_to: Some(emulator.address().to_string().parse().unwrap()),
+        ca_bundle: Some(emulator.ca_file().to_owned()),
+        ..ClientOptions::default()
+    };
+    let client = Client::new(&options, &CLUSTER_ID.parse().unwrap(), Metrics::new()).unwrap();
+    let now = Timestamp::now();
+    let endpoints = Endpoints::new(Partition::Aws, None, &[]).unwrap();
+    let request =
+        parse(&token_for(&principals.user(ACCOUNT, "bob"), CLUSTER_ID, now), &endpoints, now).unwrap();
+    for pings in 1..=3 {
+        client.keep_warm(request.endpoint()).await;
+        assert_eq!((emulator.pings(), emulator.connections(), emulator.calls()), (pings, 1, 0));
+    }
+    client.get_caller_identity(&request).await.unwrap();
+    assert_eq!((emulator.connections(), emulator.calls()), (1, 1), "no new connection");
+    // Nobody is there any more: nothing happens.
+    drop(emulator);
+    client.keep_warm(request.endpoint()).await;
+}

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use arngate::telemetry::{self, LogFormat, Verbosity};
-use arngate_lab::{compare, control_plane, demo, load, scenario, sts};
+use arngate_lab::{capacity, compare, control_plane, dashboard, demo, load, scenario, startup, sts};
 use clap::{Parser, Subcommand};
 
 /// What arngate is tried with, on one machine: no AWS account, no cluster.
@@ -28,8 +28,14 @@ enum Command {
     Load(Box<load::cli::Args>),
     /// Measure arngate beside aws-iam-authenticator
     Compare(compare::cli::Args),
+    /// Compute what a cluster needs of arngate
+    Capacity(Box<capacity::cli::Args>),
+    /// Measure how long arngate takes to start
+    Startup(startup::cli::Args),
     /// Play a scenario of loads, faults and restarts
     Scenario(scenario::cli::Args),
+    /// Draw arngate's dashboard by what a Prometheus has
+    Dashboard(dashboard::cli::Args),
     /// Run the emulator of STS and EC2 alone
     Sts(Box<sts::cli::Args>),
     /// Run a real etcd and kube-apiserver, with a webhook kubeconfig of yours
@@ -47,7 +53,10 @@ async fn main() -> ExitCode {
         Command::Up(args) => demo::run_up(args).await,
         Command::Load(args) => load::cli::run(*args).await,
         Command::Compare(args) => compare::cli::run(args).await,
+        Command::Capacity(args) => capacity::cli::run(*args).await,
+        Command::Startup(args) => startup::cli::run(args).await,
         Command::Scenario(args) => scenario::cli::run(args).await,
+        Command::Dashboard(args) => dashboard::cli::run(args).await,
         Command::Sts(args) => sts::cli::run(*args).await.map(|()| ExitCode::SUCCESS),
         Command::ControlPlane(args) => control_plane::cli::run(args).await.map(|()| ExitCode::SUCCESS),
     };

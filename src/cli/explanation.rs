@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     identity::Principal,
-    mapping::{Explained, Explanation as Said, MappedUser, NearMiss, Severity, Standing},
+    mapping::{Explained, Explanation as Said, MappedUser, NearMiss, Severity, Standing, Template},
     outcome::{Outcome, Unavailability, User},
     source::look::Place,
 };
@@ -120,6 +120,9 @@ fn tell_backend(place: &Place, explained: &Explained, counts: bool) {
             let so = if restored { format!("{so}, by what was last good") } else { so.to_owned() };
             tell(format_args!("{head}: {origin} {so}"));
             tell_gives(username.as_deref(), groups, gives.as_ref().map_err(ToString::to_string));
+            for note in misspelt(username.as_deref(), groups) {
+                tell(format_args!("  {note}"));
+            }
             if let Some(beginning) = reserved {
                 tell(format_args!(
                     "  refused: usernames that begin with {beginning} are reserved from {backend}"
@@ -170,6 +173,16 @@ fn tell_gives(username: Option<&str>, groups: &[String], gives: Result<&(String,
     }
 }
 
+/// What looks like a template in a username and groups, and is none.
+fn misspelt(username: Option<&str>, groups: &[String]) -> Vec<String> {
+    let names = username.into_iter().chain(groups.iter().map(String::as_str));
+    let told = names.flat_map(Template::unknown).map(|(name, meant)| {
+        let meant = meant.map(|meant| format!("; did you mean {{{{{meant}}}}}?")).unwrap_or_default();
+        format!("{{{{{name}}}}} is no template, and stays as it is{meant}")
+    });
+    told.collect()
+}
+
 fn backend(place: &Place, explained: &Explained) -> Value {
     let Explained { backend, standing, mappings, explanation } = explained;
     let standing = match standing {
@@ -185,7 +198,7 @@ fn backend(place: &Place, explained: &Explained) -> Value {
                 "username": gives.as_ref().ok().map(|(username, _)| username),
                 "groups": gives.as_ref().ok().map(|(_, groups)| groups),
                 "error": gives.as_ref().err().map(ToString::to_string),
-                "reservedPrefix": reserved,
+                "reservedPrefix": reserved, "notes": misspelt(username.as_deref(), groups),
             });
             (Some(found), Vec::new())
         }

@@ -1,6 +1,9 @@
 //! `arngate init`
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -8,7 +11,12 @@ use jiff::Timestamp;
 use super::{Global, stray::Stray};
 use crate::{
     config::{Address, ServerFlags, ServerSettings},
-    webhook::{certificate::Certificate, kubeconfig},
+    file_owner::Owner,
+    source::last_good,
+    webhook::{
+        certificate::{ClientPem, Pair},
+        kubeconfig,
+    },
 };
 
 /// The kubeconfig's name in the working directory.
@@ -31,6 +39,11 @@ pub(super) struct Args {
     /// Address that the server will listen on [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     address: Option<Address>,
+    /// Make no files, but the state directory and the webhook kubeconfig's folder, and give them and what the server
+    /// has put there to this user and group, so that a server that is not root can write them. It takes the right to
+    /// change owners (root, or `CAP_CHOWN`), and none where all of it is theirs already
+    #[arg(long, value_name = "UID:GID")]
+    folders_for: Option<Owner>,
     #[command(flatten)]
     stray: Stray,
 }
@@ -40,13 +53,17 @@ pub(super) fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
     let flags = ServerFlags { hostname: args.hostname, address: args.address, ..ServerFlags::default() };
     let settings = ServerSettings::load(global.config.as_deref(), global.cluster_id.as_deref(), &flags)
         .context("the configuration cannot be used")?;
+    if let Some(owner) = args.folders_for {
+        return make_folders(&settings, owner);
+    }
     let here = !global.gates().configured_init_directories;
     let state_dir = if here { PathBuf::from(".") } else { settings.state_dir.clone() };
     let kubeconfig = if here { PathBuf::from(KUBECONFIG) } else { settings.generate_kubeconfig.clone() };
 
-    let address = settings.address.of_certificate();
-    let certificate = Certificate::load_or_make(&state_dir, &settings.hostname, address, Timestamp::now())?;
-    kubeconfig::write(&kubeconfig, &settings.url(settings.port), &certificate.pem)
+    let now = Timestamp::now();
+    let pair = Pair::load_or_make(&state_dir, &settings.names(), now)?;
+    let client = ClientPem::find(&settings.clients, &state_dir, &pair, now)?;
+    kubeconfig::write(&kubeconfig, &settings.url(settings.port), &pair.pem, client.as_ref())
         .with_context(|| format!("cannot write {}", kubeconfig.display()))?;
 
     for (made, wanted) in [
@@ -64,5 +81,28 @@ pub(super) fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
         "then start kube-apiserver with --authentication-token-webhook-config-file={}",
         settings.generate_kubeconfig.display()
     );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the folders that the server writes, and gives them to `owner`, with the files in them that are the server's.
+fn make_folders(settings: &ServerSettings, owner: Owner) -> anyhow::Result<ExitCode> {
+    let state_dir = &settings.state_dir;
+    let kubeconfig_dir = settings.generate_kubeconfig.parent().unwrap_or(Path::new("."));
+    for folder in [state_dir, kubeconfig_dir] {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let files = ["cert.pem", "key.pem", "cert.previous.pem", "client.pem", "client-key.pem"]
+        .into_iter()
+        .chain(last_good::NAMES)
+        .map(|name| state_dir.join(name))
+        .collect::<Vec<_>>();
+    for path in [state_dir, kubeconfig_dir, &settings.generate_kubeconfig]
+        .into_iter()
+        .chain(files.iter().map(PathBuf::as_path))
+    {
+        if owner.take(path).with_context(|| format!("cannot give {} to {owner}", path.display()))? {
+            println!("{} is {owner}'s", path.display());
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }

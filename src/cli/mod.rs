@@ -14,6 +14,7 @@ mod entries;
 mod explain;
 mod explanation;
 mod finding;
+mod healthcheck;
 mod identity_mapping;
 mod init;
 mod lint;
@@ -134,6 +135,7 @@ impl Global {
 enum Command {
     // Each type says what its command is for: a word here would take the place of all that it says.
     Server(Box<server::Args>),
+    Healthcheck(healthcheck::Args),
     Config(config::Args),
     Crd(crd::Args),
     Init(init::Args),
@@ -177,6 +179,7 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match command {
             Command::Server(args) => server::run(&global, *args).await,
+            Command::Healthcheck(args) => healthcheck::run(&global, args).await,
             Command::Token(args) => token::run(&global, args).await,
             Command::Verify(args) => verify::run(&global, args).await,
             Command::Add(args) => add::run(args).await,

@@ -11,7 +11,8 @@ use super::{
 
 /// Take back arngate's last edit of aws-auth
 ///
-/// Whoever made it; a second time, it is made again. What an edit replaces is kept in the annotation arngate/undo of the object itself.
+/// Whoever made it; a second time, it is made again. What an edit replaces is kept in the annotation arngate/undo of the
+/// object itself. As with any edit, a list whose key is misspelt is left alone: the server keeps who is in it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   arngate undo --dry-run

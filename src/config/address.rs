@@ -58,15 +58,17 @@ impl Address {
                 let everywhere = [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
                 everywhere.map(|address| SocketAddr::new(address, port)).to_vec()
             }
-            Self::Name(name) => {
-                let found =
-                    tokio::time::timeout(LOOK_UP_WITHIN, lookup_host((name.as_str(), port))).await??;
-                let mut found: Vec<_> = found.collect();
-                found.sort_by_key(SocketAddr::is_ipv6);
-                found
-            }
+            Self::Name(name) => Self::look_up(name, port).await?,
         };
         TcpListener::bind(addresses.as_slice()).await
+    }
+
+    /// The addresses of a name, IPv4 before IPv6 as Go has them.
+    pub(super) async fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let found = tokio::time::timeout(LOOK_UP_WITHIN, lookup_host((name, port))).await??;
+        let mut found: Vec<_> = found.collect();
+        found.sort_by_key(SocketAddr::is_ipv6);
+        Ok(found)
     }
 }
 

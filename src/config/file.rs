@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Address, BackendName, LimitKeys, MaxAge, section::Section};
+use super::{Address, BackendName, ClientCertificate, LimitKeys, Listen, MaxAge, section::Section};
 use crate::{
     ec2::{RoleArn, SourceArn},
     identity::{AccountId, Principal},
@@ -77,6 +77,14 @@ pub struct File {
     pub address: Option<Address>,
     /// `server.hostname`
     pub hostname: Option<String>,
+    /// `server.metricsAddress`
+    pub metrics_address: Option<Listen>,
+    /// `server.clientCAFile`
+    pub client_ca_file: Option<PathBuf>,
+    /// `server.clientCertificate`
+    pub client_certificate: Option<ClientCertificate>,
+    /// `server.clientKey`
+    pub client_key: Option<PathBuf>,
     /// `server.stateDir`
     pub state_dir: Option<PathBuf>,
     /// `server.generateKubeconfig`
@@ -123,6 +131,10 @@ pub struct File {
     pub admin_principals: Vec<Principal>,
     /// `server.snapshotMaxAge`
     pub snapshot_max_age: Option<MaxAge>,
+    /// `server.auditLogPath`
+    pub audit_log_path: Option<PathBuf>,
+    /// `server.auditLogDenialQps`
+    pub audit_log_denial_qps: Option<u32>,
     /// `server.mapRoles`
     pub map_roles: Option<Node>,
     /// `server.mapUsers`
@@ -178,6 +190,10 @@ impl File {
         self.health_port = server.whole("healthPort")?;
         self.address = server.address("address")?;
         self.hostname = server.text("hostname")?;
+        self.metrics_address = server.parsed("metricsAddress")?;
+        self.client_ca_file = server.text("clientCAFile")?.map(PathBuf::from);
+        self.client_certificate = server.parsed("clientCertificate")?;
+        self.client_key = server.text("clientKey")?.map(PathBuf::from);
         self.state_dir = server.text("stateDir")?.map(PathBuf::from);
         self.generate_kubeconfig = server.text("generateKubeconfig")?.map(PathBuf::from);
         self.kubeconfig_pregenerated = server.boolean("kubeconfigPregenerated")?;
@@ -209,6 +225,8 @@ impl File {
         self.reserved_prefixes = server.reserved_prefixes("reservedPrefixConfig")?;
         self.admin_principals = server.parsed_list("adminPrincipals")?;
         self.snapshot_max_age = server.parsed("snapshotMaxAge")?;
+        self.audit_log_path = server.text("auditLogPath")?.map(PathBuf::from);
+        self.audit_log_denial_qps = server.whole("auditLogDenialQps")?;
         self.map_roles = server.take("mapRoles");
         self.map_users = server.take("mapUsers");
         self.map_accounts = server.take("mapAccounts");

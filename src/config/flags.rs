@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{Address, BackendName, LimitFlags, MaxAge, Whole, truth};
+use super::{Address, BackendName, ClientCertificate, LimitFlags, Listen, MaxAge, Whole, truth};
 use crate::{
     identity::{Partition, Principal},
     sts::ConnectTo,
@@ -23,7 +23,7 @@ pub struct ServerFlags {
     /// The webhook kubeconfig is made by hand: write none [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = truth)]
     pub kubeconfig_pregenerated: Option<bool>,
-    /// Where cert.pem and key.pem are kept [default: /var/aws-iam-authenticator]; an empty one is the working
+    /// Where cert.pem and key.pem are kept, and what else outlives a restart [default: /var/aws-iam-authenticator]; an empty one is the working
     /// directory
     #[arg(long, value_name = "DIR", value_parser = path)]
     pub state_dir: Option<PathBuf>,
@@ -46,6 +46,19 @@ pub struct ServerFlags {
     /// Port for plain /healthz on every address; 0 takes any free one [default: 21363]
     #[arg(long, value_name = "PORT")]
     pub health_port: Option<Whole<u16>>,
+    /// Address for /metrics, /healthz and /readyz, in plain HTTP; without one they are served beside the webhook
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub metrics_address: Option<Listen>,
+    /// PEM file of CAs: TokenReviews are answered to clients with a certificate of theirs alone
+    #[arg(long, value_name = "FILE", value_parser = path)]
+    pub client_ca_file: Option<PathBuf>,
+    /// What the webhook kubeconfig has kube-apiserver show: `generate` for a certificate that arngate issues, and asks
+    /// for, itself; or a PEM file of a certificate that a CA of --client-ca-file issued
+    #[arg(long, value_name = "FILE|generate")]
+    pub client_certificate: Option<ClientCertificate>,
+    /// PEM file of that certificate's key
+    #[arg(long, value_name = "FILE", value_parser = path)]
+    pub client_key: Option<PathBuf>,
     /// Backends to look mappings up in, in this order; the first that matches wins: MountedFile (the
     /// configuration file's mappings), EKSConfigMap (configmap/aws-auth in kube-system), CRD
     /// (the cluster's IAMIdentityMapping objects), DynamicFile (the file that server.dynamicfilepath names) [default: MountedFile]
@@ -84,6 +97,13 @@ pub struct ServerFlags {
     /// do not count then
     #[arg(long, value_name = "HOST:PORT")]
     pub ec2_connect_to: Option<ConnectTo>,
+    /// Write each decision as a JSON line to this file; - is standard output [default: none]
+    #[arg(long, value_name = "FILE", value_parser = path)]
+    pub audit_log_path: Option<PathBuf>,
+    /// How many denials of the same reason are written to the audit log a second; the others are counted. 0 writes all
+    /// [default: 10]
+    #[arg(long, value_name = "NUMBER")]
+    pub audit_log_denial_qps: Option<Whole<u32>>,
     /// How much is asked of STS.
     #[command(flatten)]
     pub limits: LimitFlags,

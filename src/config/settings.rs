@@ -1,14 +1,25 @@
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{Address, BackendName, ConfigError, File, MaxAge, ServerFlags, Whole, limits};
+use super::{
+    Address, BackendName, ClientAuthError, ConfigError, File, Listen, MaxAge, ServerFlags, Whole,
+    client_auth::ClientKeys, limits,
+};
 use crate::{
     ec2,
     identity::{AccountId, Partition, Principal, PrincipalKind},
     mapping::{BackendMode, MatchBy, Snapshot},
     sts::{ClientOptions, EndpointError, Endpoints, Limits},
-    telemetry::{Diagnosis, Quotes},
+    telemetry::{AuditSettings, Diagnosis, Quotes},
     token::{ClusterId, ClusterIdError},
+    webhook::certificate::{Clients, Names},
 };
+
+/// Where the server listens unless told.
+pub(super) const DEFAULT_PORT: u16 = 21362;
+/// The name in its certificate unless told.
+pub(super) const DEFAULT_HOSTNAME: &str = "localhost";
+/// Where its certificate is kept unless told.
+pub(super) const DEFAULT_STATE_DIR: &str = "/var/aws-iam-authenticator";
 
 /// How long one call on the way to an instance's name may take. A second one fits into the answer's time.
 const EC2_CALL_WITHIN: Duration = Duration::from_secs(4);
@@ -30,6 +41,10 @@ pub struct ServerSettings {
     pub port: u16,
     /// For plain health checks; 0 takes any free port.
     pub health_port: u16,
+    /// For `/metrics` and the health checks; beside the webhook where absent.
+    pub metrics_address: Option<Listen>,
+    /// Who has to show a certificate.
+    pub clients: Clients,
     /// The name in the certificate and in the webhook kubeconfig's URL.
     pub hostname: String,
     /// Where `cert.pem` and `key.pem` are kept.
@@ -71,6 +86,8 @@ pub struct ServerSettings {
     pub ec2: ec2::Options,
     /// How much is asked of STS, and what is kept of its answers.
     pub sts_limits: Limits,
+    /// Where each decision is written to, where it is.
+    pub audit: Option<AuditSettings>,
 }
 
 /// Why the settings do not hold.
@@ -97,6 +114,9 @@ pub enum SettingsError {
          ec2-describeInstances-qps to 0 for no limit"
     )]
     Ec2Burst,
+    /// Clients' certificates.
+    #[error(transparent)]
+    Clients(#[from] ClientAuthError),
     /// A backend twice.
     #[error("backend-mode names {0} twice")]
     BackendTwice(BackendMode),
@@ -182,6 +202,14 @@ impl ServerSettings {
                 .map_or(ClientOptions::default().total_timeout, Duration::from_secs),
             ..ClientOptions::default()
         };
+        let kubeconfig_pregenerated =
+            flags.kubeconfig_pregenerated.or(file.kubeconfig_pregenerated).unwrap_or(false);
+        let clients = ClientKeys {
+            authorities: given(&flags.client_ca_file, file.client_ca_file),
+            certificate: flags.client_certificate.clone().or(file.client_certificate),
+            key: given(&flags.client_key, file.client_key),
+        }
+        .clients(kubeconfig_pregenerated)?;
         let admin_principals = pick(&flags.admin_principals, file.admin_principals, Vec::new);
         let session = |principal: &&Principal| matches!(principal.kind(), PrincipalKind::AssumedRole { .. });
         if let Some(session) = admin_principals.iter().find(session) {
@@ -196,30 +224,20 @@ impl ServerSettings {
             endpoints: Endpoints::new(partition, region.as_deref(), &file.sts_extra_hosts)?,
             region: region.clone(),
             address: flags.address.clone().or(file.address).unwrap_or_default(),
-            port: number(flags.port).or(file.port).unwrap_or(21362),
+            port: number(flags.port).or(file.port).unwrap_or(DEFAULT_PORT),
             health_port: number(flags.health_port).or(file.health_port).unwrap_or(21363),
-            hostname: flags.hostname.clone().or(file.hostname).unwrap_or_else(|| "localhost".to_owned()),
-            state_dir: flags
-                .state_dir
-                .clone()
-                .or(file.state_dir)
-                .unwrap_or_else(|| "/var/aws-iam-authenticator".into()),
+            hostname: flags.hostname.clone().or(file.hostname).unwrap_or_else(|| DEFAULT_HOSTNAME.to_owned()),
+            state_dir: flags.state_dir.clone().or(file.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
             generate_kubeconfig: flags
                 .generate_kubeconfig
                 .clone()
                 .filter(|path| !path.as_os_str().is_empty())
                 .or(file.generate_kubeconfig)
                 .unwrap_or_else(|| "/etc/kubernetes/aws-iam-authenticator/kubeconfig.yaml".into()),
-            kubeconfig_pregenerated: flags
-                .kubeconfig_pregenerated
-                .or(file.kubeconfig_pregenerated)
-                .unwrap_or(false),
-            // An empty flag overrides the file, and says that there is none.
-            kubeconfig: flags
-                .kubeconfig
-                .clone()
-                .or(file.kubeconfig)
-                .filter(|path| !path.as_os_str().is_empty()),
+            kubeconfig_pregenerated,
+            metrics_address: flags.metrics_address.clone().or(file.metrics_address),
+            clients,
+            kubeconfig: given(&flags.kubeconfig, file.kubeconfig),
             master: flags.master.clone().or(file.master).filter(|url| !url.is_empty()),
             backend_modes,
             dynamic_file: file.dynamic_file_path,
@@ -239,6 +257,7 @@ impl ServerSettings {
             scrubbed_accounts: file.scrubbed_accounts.into_iter().collect(),
             reserved_prefixes: file.reserved_prefixes,
             sts_limits: limits::limits(&flags.limits, &file.limits),
+            audit: audit(flags, file.audit_log_path, file.audit_log_denial_qps),
             permission_sets: true,
             ec2: ec2::Options {
                 role: file.ec2_role,
@@ -258,6 +277,12 @@ impl ServerSettings {
 }
 
 impl ServerSettings {
+    /// Whom its certificate is for.
+    #[must_use]
+    pub fn names(&self) -> Names {
+        Names { hostname: self.hostname.clone(), address: self.address.of_certificate() }
+    }
+
     /// Where kube-apiserver finds the server, where it listens on `port`.
     #[must_use]
     pub fn url(&self, port: u16) -> String {
@@ -277,6 +302,19 @@ fn mounted(file: &File) -> Snapshot {
     let quotes = Quotes::where_any_is_scrubbed(!file.scrubbed_accounts.is_empty());
     Diagnosis::new("configuration file", Some(file.path.clone())).quoting(quotes).tell(diagnostics);
     mounted
+}
+
+/// An empty path says that there is no audit log, whatever the file says.
+fn audit(flags: &ServerFlags, path: Option<PathBuf>, denials: Option<u32>) -> Option<AuditSettings> {
+    let path = flags.audit_log_path.clone().or(path).filter(|path| !path.as_os_str().is_empty())?;
+    let denials = number(flags.audit_log_denial_qps).or(denials);
+    let denials = denials.unwrap_or(AuditSettings::DEFAULT_DENIALS_PER_SECOND);
+    Some(AuditSettings { destination: path.into(), denials_per_second: NonZeroU32::new(denials) })
+}
+
+/// The flag's path, or the file's. An empty flag overrides the file, and says that there is none.
+fn given(flag: &Option<PathBuf>, file: Option<PathBuf>) -> Option<PathBuf> {
+    flag.clone().or(file).filter(|path| !path.as_os_str().is_empty())
 }
 
 fn number<T: Copy>(flag: Option<Whole<T>>) -> Option<T> {
@@ -319,6 +357,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::telemetry::Destination;
 
     fn file(text: &str) -> File {
         File::parse(Path::new("config.yaml"), text).unwrap()
@@ -351,6 +390,29 @@ mod tests {
         assert_eq!((settings.port, settings.cluster_id.as_str()), (2, "d"));
         assert_eq!(settings.partition, Partition::AwsCn);
         assert_eq!(settings.backend_modes, [BackendMode::MountedFile]);
+    }
+
+    #[test]
+    fn the_audit_log_is_off_unless_a_path_is_given() {
+        let audit = |text: &str, path: Option<&str>, denials: Option<u32>| {
+            let flags = ServerFlags {
+                audit_log_path: path.map(PathBuf::from),
+                audit_log_denial_qps: denials.map(Whole),
+                ..ServerFlags::default()
+            };
+            let text = format!("clusterID: c\nserver: {{{text}}}");
+            ServerSettings::new(file(&text), None, &flags).unwrap().audit
+        };
+        assert_eq!(audit("auditLogDenialQps: 5", None, Some(6)), None);
+        let audited = audit("auditLogPath: /a, auditLogDenialQps: 5", None, None).unwrap();
+        assert_eq!(
+            (audited.destination.to_string().as_str(), audited.denials_per_second),
+            ("/a", NonZeroU32::new(5))
+        );
+        let audited = audit("auditLogPath: /a", Some("-"), Some(0)).unwrap();
+        assert_eq!((audited.destination, audited.denials_per_second), (Destination::Stdout, None));
+        assert_eq!(audit("auditLogPath: /a", Some(""), None), None, "an empty flag is none");
+        assert_eq!(audit("auditLogPath: /a", None, None).unwrap().denials_per_second, NonZeroU32::new(10));
     }
 
     #[test]

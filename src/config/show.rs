@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fmt, num::NonZero, path::PathBuf};
 use serde::Serialize;
 
 use super::{FeatureGates, File, ServerFlags, ServerSettings, SettingsError};
-use crate::mapping::{BackendMode, MatchBy};
+use crate::{
+    mapping::{BackendMode, MatchBy},
+    webhook::certificate::Clients,
+};
 
 /// A key of the configuration, its value in force, and whence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -111,6 +114,10 @@ pub fn show(file: File, line: &CommandLine<'_>, flags: &ServerFlags) -> Result<V
         ("server.address", line.flag("--address", "address", flags.address.is_some()), Box::new(|s| s.address.to_string())),
         ("server.port", line.flag("--port", "port", flags.port.is_some()), Box::new(|s| s.port.to_string())),
         ("server.healthPort", line.flag("--health-port", "health_port", flags.health_port.is_some()), Box::new(|s| s.health_port.to_string())),
+        ("server.metricsAddress", line.flag("--metrics-address", "metrics_address", flags.metrics_address.is_some()), Box::new(|s| text(s.metrics_address.as_ref()))),
+        ("server.clientCAFile", line.flag("--client-ca-file", "client_ca_file", flags.client_ca_file.is_some()), Box::new(|s| client_files(&s.clients).0)),
+        ("server.clientCertificate", line.flag("--client-certificate", "client_certificate", flags.client_certificate.is_some()), Box::new(|s| client_files(&s.clients).1)),
+        ("server.clientKey", line.flag("--client-key", "client_key", flags.client_key.is_some()), Box::new(|s| client_files(&s.clients).2)),
         ("server.hostname", line.flag("--hostname", "hostname", flags.hostname.is_some()), Box::new(|s| s.hostname.clone())),
         ("server.stateDir", line.flag("--state-dir", "state_dir", flags.state_dir.is_some()), Box::new(|s| s.state_dir.display().to_string())),
         ("server.generateKubeconfig", line.flag("--generate-kubeconfig", "generate_kubeconfig", flags.generate_kubeconfig.is_some()), Box::new(|s| s.generate_kubeconfig.display().to_string())),
@@ -140,6 +147,8 @@ pub fn show(file: File, line: &CommandLine<'_>, flags: &ServerFlags) -> Result<V
         ("server.stsAccessKeyQps", line.flag("--sts-access-key-qps", "access_key_qps", limits.access_key_qps.is_some()), Box::new(|s| s.sts_limits.access_key_rate.map_or(0, NonZero::get).to_string())),
         ("server.stsAccessKeyBurst", line.flag("--sts-access-key-burst", "access_key_burst", limits.access_key_burst.is_some()), Box::new(|s| s.sts_limits.access_key_burst.to_string())),
         ("server.stsConcurrency", line.flag("--sts-concurrency", "concurrency", limits.concurrency.is_some()), Box::new(|s| s.sts_limits.concurrency.to_string())),
+        ("server.auditLogPath", line.flag("--audit-log-path", "audit_log_path", flags.audit_log_path.is_some()), Box::new(|s| text(s.audit.as_ref().map(|audit| &audit.destination)))),
+        ("server.auditLogDenialQps", line.flag("--audit-log-denial-qps", "audit_log_denial_qps", flags.audit_log_denial_qps.is_some()), Box::new(|s| text(s.audit.as_ref().map(|audit| audit.denials_per_second.map_or(0, NonZero::get))))),
         ("server.stsExtraHosts", None, Box::new(move |_| hosts)),
         ("server.reservedPrefixConfig", None, Box::new(|s| reserved(&s.reserved_prefixes))),
         ("server.mapRoles", None, Box::new(mapped)),
@@ -161,6 +170,20 @@ pub fn show(file: File, line: &CommandLine<'_>, flags: &ServerFlags) -> Result<V
 /// The lists are read together, and what they come to is one number.
 fn mapped(settings: &ServerSettings) -> String {
     format!("{} mapped by all lists of the file", settings.mounted.index().len())
+}
+
+/// CA, certificate and key.
+fn client_files(clients: &Clients) -> (String, String, String) {
+    match clients {
+        Clients::Anybody => Default::default(),
+        Clients::Own => (String::new(), "generate".to_owned(), String::new()),
+        Clients::Of { authorities, kube_apiserver } => {
+            let (certificate, key) =
+                kube_apiserver.as_ref().map(|(certificate, key)| (certificate, key)).unzip();
+            let shown = |path: Option<&PathBuf>| text(path.map(|path| path.display()));
+            (shown(Some(authorities)), shown(certificate), shown(key))
+        }
+    }
 }
 
 fn reserved(entries: &[(BackendMode, Vec<String>)]) -> String {

@@ -9,8 +9,8 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use super::{Check, x509::Facts};
-use crate::webhook::certificate::ADMISSION_NAME;
+use super::Check;
+use crate::webhook::certificate::{ADMISSION_NAME, facts::Facts};
 
 const NAME: &str = "certificate";
 /// The check of whom the certificate is for.

@@ -228,7 +228,7 @@ mod tests {
             url: "https://localhost:21362/authenticate".to_owned(),
             by_hand: false,
         };
-        crate::webhook::kubeconfig::write(&wanted.path, &wanted.url, &pem).unwrap();
+        crate::webhook::kubeconfig::write(&wanted.path, &wanted.url, &pem, None).unwrap();
         let good = std::fs::read_to_string(&wanted.path).unwrap();
         let ca = format!("certificate-authority-data: {}", STANDARD.encode(&pem));
         let other = format!("certificate-authority-data: {}", STANDARD.encode(made()));

@@ -40,7 +40,7 @@ struct Right {
     lost: Option<&'static str>,
 }
 
-/// What `deploy/rbac.yaml` grants.
+/// What `deploy/rbac` and `deploy/crd` grant.
 const ALL: [Right; 6] = [
     Right::of_config_map("list"),
     Right::of_config_map("watch"),
@@ -87,6 +87,18 @@ impl Right {
             name: None,
             namespace: None,
             lost,
+        }
+    }
+
+    /// What to do where it is not granted.
+    const fn advice(&self) -> &'static str {
+        match self.backend {
+            BackendMode::Crd => {
+                "kubectl apply -f deploy/crd/rbac.yaml, and have arngate be the service account that it binds"
+            }
+            _ => {
+                "kubectl apply -f deploy/rbac/rbac.yaml, and have arngate be the service account that it makes"
+            }
         }
     }
 
@@ -185,17 +197,19 @@ async fn api_server(
 }
 
 async fn rights(client: &Client, needed: &[BackendMode]) -> Vec<Check> {
-    const ADVICE: &str =
-        "kubectl apply -f deploy/rbac.yaml, and have arngate be the service account that it binds";
     let (mut granted, mut checks) = (Vec::new(), Vec::new());
     for right in ALL.iter().filter(|right| needed.contains(&right.backend)) {
         match (right.is_granted(client).await, right.lost) {
             (Ok(true), _) => granted.push(right.words()),
             (Ok(false), None) => {
-                checks.push(Check::fail(RIGHTS, format!("may not {}", right.words()), ADVICE));
+                checks.push(Check::fail(RIGHTS, format!("may not {}", right.words()), right.advice()));
             }
             (Ok(false), Some(lost)) => {
-                checks.push(Check::warn(RIGHTS, format!("may not {}: {lost}", right.words()), ADVICE));
+                checks.push(Check::warn(
+                    RIGHTS,
+                    format!("may not {}: {lost}", right.words()),
+                    right.advice(),
+                ));
             }
             (Err(error), _) => {
                 let why = format!("cannot ask whether it may {}: {error}", right.words());
@@ -257,9 +271,8 @@ mod tests {
     use super::*;
     use crate::yaml::{self, Limits, Node};
 
-    /// The rights that `deploy/rbac.yaml` grants, in words.
-    fn manifest() -> Vec<String> {
-        let text = include_str!("../../deploy/rbac.yaml");
+    /// The rights that a manifest grants, in words.
+    fn granted(text: &'static str) -> Vec<String> {
         let documents =
             text.split("\n---\n").filter_map(|text| yaml::parse(text, Limits::default()).unwrap());
         let texts = |node: Option<&Node>| -> Vec<String> {
@@ -292,8 +305,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_about_is_what_the_manifest_grants() {
+    fn what_is_asked_about_is_what_the_manifests_grant() {
         let asked: Vec<_> = ALL.iter().map(Right::words).collect();
-        assert_eq!(asked, manifest());
+        let manifests =
+            [include_str!("../../deploy/rbac/rbac.yaml"), include_str!("../../deploy/crd/rbac.yaml")];
+        assert_eq!(asked, manifests.map(granted).concat());
     }
 }

@@ -19,7 +19,6 @@ mod kubernetes;
 mod port;
 mod sts;
 mod trust;
-mod x509;
 
 use std::{path::PathBuf, time::Duration};
 

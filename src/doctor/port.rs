@@ -5,8 +5,8 @@ use std::sync::Arc;
 use reqwest::{StatusCode, Url};
 use serde_json::Value;
 
-use super::{Check, certificate, kubeconfig::Webhook, sts::why, x509::Facts};
-use crate::{config::ServerSettings, sts::http};
+use super::{Check, certificate, kubeconfig::Webhook, sts::why};
+use crate::{config::ServerSettings, sts::http, webhook::certificate::facts::Facts};
 
 const NAME: &str = "port";
 /// The longest answer that is read, in bytes.

@@ -13,7 +13,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
 };
 
-use super::x509::Facts;
+use crate::webhook::certificate::facts::Facts;
 
 /// Believes who is believed by Go's clients with the same CAs. They believe a certificate that is among the CAs itself,
 /// whatever it may sign: aws-iam-authenticator's is one of a CA, which serves.

@@ -24,6 +24,9 @@ mod credentials;
 mod endpoint;
 mod error;
 mod expiring;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod instance;
 mod query;
 mod resolver;

@@ -118,12 +118,7 @@ impl AwsAuth {
         force: bool,
         confirm: impl FnMut(&Change) -> Result<bool, E>,
     ) -> Result<bool, E> {
-        let before = |object: &ConfigMap| {
-            let annotations = object.metadata.annotations.as_ref();
-            let undo = Undo::parse(annotations.and_then(|annotations| annotations.get(ANNOTATION)))?;
-            undo.apply(object.data.as_ref().unwrap_or(&Data::new()), force)
-        };
-        self.write(|object| before(object).map_err(|error| E::from(error.into())), confirm).await
+        self.write(|object| undone(object, force).map_err(E::from), confirm).await
     }
 
     async fn write<E: From<WriteError>>(
@@ -193,7 +188,17 @@ impl AwsAuth {
     }
 }
 
-/// Refuses an edit of a list of which it is not clear where it is.
+/// The data of `object` without arngate's last edit.
+fn undone(object: &ConfigMap, force: bool) -> Result<Data, WriteError> {
+    let annotations = object.metadata.annotations.as_ref();
+    let undo = Undo::parse(annotations.and_then(|annotations| annotations.get(ANNOTATION)))?;
+    let data = undo.apply(object.data.as_ref().unwrap_or(&Data::new()), force)?;
+    clear(object, &data)?;
+    Ok(data)
+}
+
+/// Refuses an edit of a list of which it is not clear where it is, or would not be: the server leaves such a list as it
+/// last was.
 fn clear(object: &ConfigMap, after: &Data) -> Result<(), EditError> {
     let before = mapping::AwsAuth {
         data: object.data.clone().unwrap_or_default(),
@@ -205,7 +210,8 @@ fn clear(object: &ConfigMap, after: &Data) -> Result<(), EditError> {
     };
     let mut edited =
         Section::ALL.into_iter().filter(|section| texts(&before.data, *section) != texts(after, *section));
-    let unclear = edited.find_map(|section| before.unclear(section));
+    let after = mapping::AwsAuth { data: after.clone(), binary: before.binary.clone() };
+    let unclear = edited.find_map(|section| before.unclear(section).or_else(|| after.unclear(section)));
     unclear.map_or(Ok(()), |unclear| Err(EditError::Unclear(Box::new(unclear))))
 }
 
@@ -247,5 +253,31 @@ mod tests {
         );
         assert_eq!(clear(&object("mapUsers"), &after), Ok(()));
         assert_eq!(clear(&object("logo.png"), &after), Ok(()));
+    }
+
+    #[test]
+    fn an_edit_is_not_undone_where_it_is_unclear_which_list_is_which() {
+        let data = |pairs: &[(&str, &str)]| -> Data {
+            pairs.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect()
+        };
+        let object = |edit: (&[(&str, &str)], &[(&str, &str)]), now: &[(&str, &str)]| {
+            let annotation = Undo::annotation(&data(edit.0), &data(edit.1), &data(&[])).unwrap();
+            let annotations = Some(data(&[(ANNOTATION, &annotation)]));
+            let metadata = ObjectMeta { annotations, ..ObjectMeta::default() };
+            ConfigMap { metadata, data: Some(data(now)), ..ConfigMap::default() }
+        };
+        let edit: (&[_], &[_]) = (&[("mapRoles", "[old]")], &[("mapRoles", "[new]")]);
+        assert_eq!(undone(&object(edit, edit.1), false).unwrap(), data(edit.0));
+        // Somebody has renamed the list since, which the server keeps for that.
+        let renamed = undone(&object(edit, &[("map_roles", "[new]")]), true).unwrap_err().to_string();
+        assert!(renamed.contains("there is no mapRoles, but map_roles; the list stays"), "{renamed}");
+        // To take the list away would leave one whose name may be meant for it.
+        let made: (&[_], &[_]) = (&[], &[("mapRoles", "[new]")]);
+        let beside = [("mapRoles", "[new]"), ("map_roles", "[other]")];
+        let left = undone(&object(made, &beside), false).unwrap_err().to_string();
+        assert!(left.contains("there is no mapRoles, but map_roles; the list stays"), "{left}");
+        // A list that is not what it is about may be as unclear as it likes.
+        let users = [("mapRoles", "[new]"), ("map_users", "[x]")];
+        assert_eq!(undone(&object(edit, &users), false).unwrap(), data(&[("mapRoles", "[old]"), users[1]]));
     }
 }

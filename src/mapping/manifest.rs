@@ -8,6 +8,8 @@ use crate::yaml::{self, Limits, Node, Position, Value, YamlError};
 
 /// The longest file that is read, in bytes.
 pub const MAX_LEN: usize = 16 * 1024 * 1024;
+/// How many values that are no texts are told one by one.
+const MAX_TOLD: usize = 1000;
 /// How many ConfigMaps are named where none is aws-auth.
 const MAX_OTHERS: usize = 5;
 /// What it is called.
@@ -86,14 +88,17 @@ impl Manifest {
             let Some(node) = yaml::parse(document, Limits::for_bytes(MAX_LEN)).map_err(shift)? else {
                 continue;
             };
-            for data in aws_auths(&node, line, &mut others) {
+            if node.get("kind").is_none() && node.get("items").is_none() {
+                if bare.is_none() {
+                    bare = Data::bare(node, line);
+                }
+                continue;
+            }
+            for data in aws_auths(node, line, None, &mut others) {
                 if let Some(first) = &found {
                     return Err(ManifestError::Twice(first.line, data.line));
                 }
                 found = Some(data);
-            }
-            if node.get("kind").is_none() && bare.is_none() {
-                bare = Data::bare(&node, line);
             }
         }
         let data = found.or(bare).ok_or(ManifestError::NoAwsAuth(others))?;
@@ -170,45 +175,37 @@ struct Data {
     list_alone: Option<Section>,
 }
 
-/// The ConfigMaps called aws-auth in a document, and by the way those that are not.
-fn aws_auths(node: &Node, offset: usize, others: &mut Vec<(String, usize)>) -> Vec<Data> {
-    let kind = node.get("kind").and_then(Node::as_str);
-    if let Some(Value::Sequence(items)) = node.get("items").map(|items| &items.value) {
-        let of_item = |item: &Node| match (kind, item.get("kind")) {
-            // Its items do not name their kind.
-            (Some("ConfigMapList"), None) => of_config_map(item, offset, others).into_iter().collect(),
-            _ => aws_auths(item, offset, others),
-        };
-        return items.iter().flat_map(of_item).collect();
+/// The ConfigMaps aws-auth in a document, or in a `List`, whose items may leave out their kind where it is a list `of` that
+/// kind; and by the way those that are others. What is found is taken out of the document, and not copied.
+fn aws_auths(node: Node, offset: usize, of: Option<&str>, others: &mut Vec<(String, usize)>) -> Vec<Data> {
+    let line = offset + node.span.line;
+    let Value::Mapping(mut fields) = node.value else { return Vec::new() };
+    let kind = take(&mut fields, "kind");
+    let kind = kind.as_ref().and_then(Node::as_str).or(of).unwrap_or_default();
+    if let Some(Node { value: Value::Sequence(items), .. }) = take(&mut fields, "items") {
+        let of = kind.strip_suffix("List").filter(|kind| !kind.is_empty());
+        return items.into_iter().flat_map(|item| aws_auths(item, offset, of, others)).collect();
     }
-    if kind != Some("ConfigMap") {
+    if kind != "ConfigMap" {
         return Vec::new();
     }
-    of_config_map(node, offset, others).into_iter().collect()
-}
-
-fn of_config_map(node: &Node, offset: usize, others: &mut Vec<(String, usize)>) -> Option<Data> {
-    let metadata = |field| node.get("metadata").and_then(|metadata| metadata.get(field));
+    let metadata = take(&mut fields, "metadata");
+    let metadata = |field| metadata.as_ref().and_then(|metadata| metadata.get(field));
     let name = metadata("name").and_then(Node::as_str).unwrap_or_default();
     if name != NAME {
         if others.len() < MAX_OTHERS {
-            let name = Message::quoting("", name, "").to_string();
-            others.push((name, offset + node.span.line));
+            others.push((Message::quoting("", name, "").to_string(), line));
         }
-        return None;
+        return Vec::new();
     }
-    let fields = |key: &str| node.get(key).and_then(Node::as_mapping).unwrap_or_default().to_vec();
-    let binary = fields("binaryData").iter().filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
-    let line = offset + node.span.line;
-    Some(Data {
-        offset,
-        line,
-        fields: fields("data"),
-        binary,
-        namespace: metadata("namespace").cloned(),
-        is_bare: false,
-        list_alone: None,
-    })
+    let mut pairs = |key| match take(&mut fields, key) {
+        Some(Node { value: Value::Mapping(pairs), .. }) => pairs,
+        _ => Vec::new(),
+    };
+    let binary = pairs("binaryData");
+    let binary = binary.iter().filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
+    let namespace = metadata("namespace").cloned();
+    vec![Data { offset, line, fields: pairs("data"), binary, namespace, is_bare: false, list_alone: None }]
 }
 
 /// The ConfigMaps that a file holds, for the error that says that none is aws-auth.
@@ -235,28 +232,34 @@ fn list_of(items: &[Node]) -> Option<Section> {
     }
 }
 
+/// Takes the value of the last field with exactly this key out of `fields`.
+fn take(fields: &mut Vec<(Node, Node)>, key: &str) -> Option<Node> {
+    let place = fields.iter().rposition(|(name, _)| name.as_str() == Some(key))?;
+    Some(fields.swap_remove(place).1)
+}
+
 impl Data {
-    fn bare(node: &Node, offset: usize) -> Option<Self> {
-        let alone = |fields: Vec<(Node, Node)>, list_alone| Self {
-            offset,
-            line: offset + node.span.line,
-            fields,
-            binary: Vec::new(),
-            namespace: None,
-            is_bare: true,
-            list_alone,
+    fn bare(node: Node, offset: usize) -> Option<Self> {
+        let (line, span) = (offset + node.span.line, node.span);
+        let alone = |fields, list_alone| {
+            let (binary, namespace) = (Vec::new(), None);
+            Self { offset, line, fields, binary, namespace, is_bare: true, list_alone }
         };
-        if let Value::Sequence(items) = &node.value {
-            let section = list_of(items)?;
-            let key = Node { value: Value::Scalar(section.key().into()), span: node.span, end: node.span };
-            return Some(alone(vec![(key, node.clone())], Some(section)));
-        }
-        let fields = node.as_mapping()?;
+        let fields = match node.value {
+            Value::Mapping(fields) => fields,
+            Value::Sequence(ref items) => {
+                let section = list_of(items)?;
+                let key = Node { value: Value::Scalar(section.key().into()), span, end: span };
+                return Some(alone(vec![(key, node)], Some(section)));
+            }
+            Value::Null | Value::Scalar(_) => return None,
+        };
         let is_known = |key: &Node| {
             let key = key.as_str().unwrap_or_default();
             Section::ALL.iter().any(|section| section.key().eq_ignore_ascii_case(key))
         };
-        fields.iter().any(|(key, _)| is_known(key)).then(|| alone(fields.to_vec(), None))
+        let is_aws_auth = fields.iter().any(|(key, _)| is_known(key));
+        is_aws_auth.then(|| alone(fields, None))
     }
 
     fn lint(self, file: &str) -> Manifest {
@@ -267,6 +270,7 @@ impl Data {
         let mut lists = BTreeMap::new();
         let elsewhere = namespace.and_then(|namespace| elsewhere(&namespace, offset));
         let mut findings: Vec<Finding> = elsewhere.iter().cloned().collect();
+        let mut not_texts = 0;
         for (key, value) in fields {
             let key_text = key.as_str().unwrap_or_default().to_owned();
             let section =
@@ -282,7 +286,8 @@ impl Data {
                     aws_auth.data.insert(key_text, text.to_string());
                 }
                 Value::Sequence(_) | Value::Mapping(_) => {
-                    if !is_bare {
+                    not_texts += usize::from(!is_bare);
+                    if !is_bare && not_texts <= MAX_TOLD {
                         findings.push(not_a_text(
                             &key_text,
                             &value,
@@ -294,6 +299,9 @@ impl Data {
                     }
                 }
             }
+        }
+        if let Some(more) = not_texts.checked_sub(MAX_TOLD).filter(|more| *more > 0) {
+            findings.push(more_not_texts(more));
         }
         let in_file = |section, position| match places.get(&section) {
             Some(place) => ValuePlace::in_file(place, position),
@@ -331,6 +339,16 @@ fn not_a_text(key: &str, value: &Node, position: Position) -> Finding {
             value.kind()
         ),
         advice: format!("write `{key}: |`, with what follows indented as it is"),
+    }
+}
+
+fn more_not_texts(more: usize) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        position: None,
+        place: String::new(),
+        message: format!("{more} more values are no texts, which are not told one by one"),
+        advice: "mend those that are told; the next ones are told then".to_owned(),
     }
 }
 

@@ -12,7 +12,7 @@
 //! Chain [backend, backend, …] ◀── map(identity) ── first match in order; template ─▶ username, groups
 //! ```
 //!
-//! [`Saved`] is a snapshot as text, which outlives the process.
+//! [`Saved`] is what is in force as text, which outlives the process.
 //!
 //! Where mappings come from is [`crate::source`]'s. Look-ups never wait and never scan.
 
@@ -26,6 +26,7 @@ mod entry;
 mod explain;
 mod index;
 mod known;
+mod lost;
 mod manifest;
 mod objects;
 mod saved;
@@ -46,8 +47,8 @@ pub use entry::{Listed, Mapping, Origin};
 pub use explain::{Explained, Explanation, NearMiss};
 pub use index::{Index, Match};
 pub use manifest::{Finding, MAX_LEN as MAX_MANIFEST_LEN, Manifest, ManifestError};
-pub use objects::{Object, ObjectSpec, Objects};
-pub use saved::{SaveError, Saved, SavedError};
+pub use objects::{Object, ObjectRecord, ObjectRecords, ObjectSpec, Objects};
+pub use saved::{Lasting, SaveError, Saved, SavedError};
 pub use section::{MatchBy, Section};
 pub use snapshot::{Figures, Snapshot};
 pub use subject::{PermissionSet, Subject};

@@ -1,6 +1,7 @@
 //! IAMIdentityMapping objects: what each gives whom, and the rule of updates for them.
 //!
-//! An object is known by its name. One that is edited into something invalid keeps what it gave before; one that is
+//! An object is known by its name. One that is edited into something invalid, or that misspells a template, keeps what
+//! it gave before; one that is
 //! deleted gives nothing from then on, nor does what it gave pass to another of the same name.
 
 use std::{
@@ -37,17 +38,36 @@ pub struct ObjectSpec {
     pub groups: Vec<String>,
 }
 
+/// What an object gives, and by what it is known, as it outlives the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectRecord {
+    /// `metadata.name`
+    pub name: Arc<str>,
+    /// `metadata.uid`
+    pub uid: Option<Arc<str>>,
+    /// `metadata.creationTimestamp`
+    pub created: Option<Timestamp>,
+    /// It is what the object gave before an edit that it keeps nothing of.
+    pub is_kept: bool,
+    /// Whom it gives what.
+    pub gives: Arc<(Subject, Arc<Mapping>)>,
+}
+
+/// What all objects give that give anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObjectRecords(pub Vec<ObjectRecord>);
+
 /// The objects as last seen, with what of each is in force.
 #[derive(Debug, Default)]
 pub struct Objects(BTreeMap<Arc<str>, Known>);
 
 #[derive(Debug)]
 struct Known {
-    uid: Option<String>,
+    uid: Option<Arc<str>>,
     created: Option<Timestamp>,
     /// What it gives; nothing where it has never been valid.
-    gives: Option<(Subject, Arc<Mapping>)>,
-    /// That is what it gave before an edit made it invalid.
+    gives: Option<Arc<(Subject, Arc<Mapping>)>>,
+    /// That is what it gave before an edit made it invalid, or doubtful.
     is_kept: bool,
     diagnostics: Vec<Diagnostic>,
 }
@@ -55,7 +75,8 @@ struct Known {
 impl Objects {
     /// Takes in that `object` was made or changed.
     pub fn apply(&mut self, object: Object) {
-        let before = self.0.remove(&object.name).filter(|before| before.uid == object.uid);
+        let before =
+            self.0.remove(&object.name).filter(|before| before.uid.as_deref() == object.uid.as_deref());
         let known = Known::new(&object, before);
         self.0.insert(object.name, known);
     }
@@ -76,6 +97,38 @@ impl Objects {
         }
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What each of them gives.
+    #[must_use]
+    pub fn records(&self) -> ObjectRecords {
+        let record = |(name, known): (&Arc<str>, &Known)| {
+            let Known { uid, created, gives, is_kept, .. } = known;
+            let (name, uid, gives) = (Arc::clone(name), uid.clone(), gives.clone()?);
+            Some(ObjectRecord { name, uid, created: *created, is_kept: *is_kept, gives })
+        };
+        ObjectRecords(self.0.iter().filter_map(record).collect())
+    }
+
+    /// The objects as `records` have them: what an edit that is invalid now leaves in force.
+    #[must_use]
+    pub fn from_records(records: ObjectRecords) -> Self {
+        let known = |ObjectRecord { name, uid, created, is_kept, gives }| {
+            (name, Known { uid, created, gives: Some(gives), is_kept, diagnostics: Vec::new() })
+        };
+        Self(records.0.into_iter().map(known).collect())
+    }
+
     /// What all of them give together, and what is wrong or odd with them.
     ///
     /// Where two are about the same principal, a valid one counts before one that keeps what it gave, then the older
@@ -86,7 +139,7 @@ impl Objects {
         let mut counting: HashMap<&Subject, (&Arc<str>, &Known)> = HashMap::with_capacity(self.0.len());
         // Objects come in the order of their names, which decides where nothing else does.
         for (name, known) in &self.0 {
-            if let Some((subject, _)) = &known.gives {
+            if let Some((subject, _)) = known.gives.as_deref() {
                 let first = counting.entry(subject).or_insert((name, known));
                 if known.rank() < first.1.rank() {
                     *first = (name, known);
@@ -96,7 +149,7 @@ impl Objects {
         let mut diagnostics = Vec::new();
         for (name, known) in &self.0 {
             diagnostics.extend(known.diagnostics.iter().cloned());
-            let counts = known.gives.as_ref().and_then(|(subject, _)| counting.get(subject));
+            let counts = known.gives.as_deref().and_then(|(subject, _)| counting.get(subject));
             if let Some((winner, counts)) = counts.filter(|(winner, _)| *winner != name) {
                 let why = if known.is_kept != counts.is_kept {
                     "since it is valid"
@@ -116,7 +169,7 @@ impl Objects {
                 });
             }
         }
-        let entries = counting.values().filter_map(|(_, known)| known.gives.as_ref());
+        let entries = counting.values().filter_map(|(_, known)| known.gives.as_deref());
         let invalid = self.0.values().filter(|known| known.is_kept).count();
         let kept = counting.values().filter(|(_, known)| known.is_kept).count();
         (Snapshot::of_entries(entries).with_figures(invalid, kept, &diagnostics), diagnostics)
@@ -125,17 +178,21 @@ impl Objects {
 
 impl Known {
     fn new(object: &Object, before: Option<Self>) -> Self {
-        let mut reader = Reader { name: &object.name, diagnostics: Vec::new() };
+        let mut reader = Reader { name: &object.name, diagnostics: Vec::new(), is_doubtful: false };
         let read = reader.read(object);
-        let mut diagnostics = reader.diagnostics;
-        let is_kept = read.is_err();
+        let gave = before.and_then(|before| before.gives);
+        let is_kept;
         let gives = match read {
-            Ok(valid) => Some(valid),
+            Ok(valid) => {
+                let of_the_same = gave.filter(|gave| reader.is_doubtful && gave.0 == valid.0);
+                is_kept = of_the_same.is_some();
+                Some(of_the_same.unwrap_or_else(|| Arc::new(valid)))
+            }
             Err(invalid) => {
-                let gave = before.and_then(|before| before.gives);
+                is_kept = true;
                 let consequence =
                     if gave.is_some() { "it keeps what it last gave" } else { "it maps nobody" };
-                diagnostics.push(Diagnostic {
+                reader.diagnostics.push(Diagnostic {
                     severity: Severity::Error,
                     place: Place::Object(Arc::clone(&object.name)),
                     message: invalid.message.and("; ").and(consequence),
@@ -144,7 +201,8 @@ impl Known {
                 gave
             }
         };
-        Self { uid: object.uid.clone(), created: object.created, gives, is_kept, diagnostics }
+        let (uid, diagnostics) = (object.uid.as_deref().map(Into::into), reader.diagnostics);
+        Self { uid, created: object.created, gives, is_kept, diagnostics }
     }
 
     /// Lower counts first.
@@ -163,17 +221,18 @@ struct Invalid {
 struct Reader<'a> {
     name: &'a Arc<str>,
     diagnostics: Vec<Diagnostic>,
+    /// It may well not be what was meant. It counts, as today, only where the object gave its principal nothing before.
+    is_doubtful: bool,
 }
 
 impl Reader<'_> {
     fn warn(&mut self, message: impl Into<Message>, advice: impl Into<String>) {
+        self.tell(Severity::Warning, message, advice);
+    }
+
+    fn tell(&mut self, severity: Severity, message: impl Into<Message>, advice: impl Into<String>) {
         let place = Place::Object(Arc::clone(self.name));
-        self.diagnostics.push(Diagnostic {
-            severity: Severity::Warning,
-            place,
-            message: message.into(),
-            advice: advice.into(),
-        });
+        self.diagnostics.push(Diagnostic { severity, place, message: message.into(), advice: advice.into() });
     }
 
     fn read(&mut self, object: &Object) -> Result<(Subject, Arc<Mapping>), Invalid> {
@@ -227,12 +286,16 @@ impl Reader<'_> {
 
     fn template(&mut self, field: &str, text: &str) -> Template {
         for (name, meant) in Template::unknown(text) {
-            let advice = meant.map_or_else(
-                || format!("there are {}", Template::names()),
-                |meant| format!("did you mean {{{{{meant}}}}}?"),
-            );
             let after = format!("}}}} in {field} is no template, and stays as it is");
-            self.warn(Message::quoting("{{", name, after), advice);
+            let message = Message::quoting("{{", name, after);
+            if let Some(meant) = meant {
+                self.is_doubtful = true;
+                let message =
+                    message.and("; what it last gave counts, and where that is nothing, what is written");
+                self.tell(Severity::Error, message, format!("did you mean {{{{{meant}}}}}?"));
+            } else {
+                self.warn(message, format!("there are {}", Template::names()));
+            }
         }
         Template::parse(text)
     }

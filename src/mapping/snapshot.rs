@@ -11,8 +11,9 @@ use std::{
 };
 
 use super::{
-    AwsAuth, Diagnostic, Index, Mapping, Message, Origin, Place, Section, Severity, Subject,
+    AwsAuth, Diagnostic, Index, Mapping, Origin, Place, Section, Severity, Subject,
     aws_auth::Found,
+    lost,
     section::{Contents, MatchBy, Parsed, Valid, read, weak},
 };
 use crate::yaml::{self, First, Limits, Node, Position};
@@ -196,51 +197,33 @@ impl Snapshot {
             };
             let had: HashMap<&Subject, &Arc<Mapping>> =
                 last.into_iter().flatten().map(|(subject, mapping)| (subject, mapping)).collect();
-            let (doubtful, valid): (Vec<_>, _) = parsed.valid.into_iter().partition(|entry| {
-                had.get(&entry.subject).is_some_and(|had| {
-                    entry.doubtful || have_run_together(section, had, &entry.mapping, diagnostics)
-                })
-            });
-            invalid += parsed.invalid + doubtful.len();
-            named.extend(parsed.named.into_iter().map(|subject| (section, subject)));
-            named.extend(doubtful.into_iter().map(|entry| (section, entry.subject)));
-            contents.insert(section, settle(section, valid, diagnostics));
+            let Parsed { valid, named: names, invalid: broken, swallowed, mut told } = parsed;
+            let before = diagnostics.len();
+            let doubts = lost::doubts(section, &had, &valid, &swallowed, diagnostics);
+            let (mut doubtful, mut counting) = (Vec::new(), Vec::with_capacity(valid.len()));
+            for (entry, is_doubtful) in valid.into_iter().zip(doubts) {
+                if is_doubtful {
+                    doubtful.push((section, entry.subject));
+                } else {
+                    counting.push(entry);
+                }
+            }
+            invalid += broken + doubtful.len();
+            named.extend(names.into_iter().map(|subject| (section, subject)));
+            named.append(&mut doubtful);
+            contents.insert(section, settle(section, counting, diagnostics));
+            told.keep_from(before, diagnostics);
+            told.summarise(section, diagnostics);
         }
         kept += keep(&mut contents, named, before);
         Self { unread, ..Self::from_contents(contents).with_figures(invalid, kept, diagnostics) }
     }
 }
 
-/// Whether a group that `had` gives is but a word of a longer name in `now`, as where its hyphen got lost; and tells
-/// so. A name of several words alone raises no doubt.
-fn have_run_together(
-    section: Section,
-    had: &Mapping,
-    now: &Mapping,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> bool {
-    let Origin::Listed(origin) = &now.origin else { return false };
-    let names: HashSet<String> = now.groups.iter().map(ToString::to_string).collect();
-    let words: HashSet<&str> = names.iter().flat_map(|name| name.split_whitespace()).collect();
-    let lost = had
-        .groups
-        .iter()
-        .map(ToString::to_string)
-        .find(|group| !names.contains(group.as_str()) && words.contains(group.as_str()));
-    let Some(lost) = lost else { return false };
-    let after = "\" has become a word of another group's name; what was last good counts";
-    diagnostics.push(Diagnostic {
-        severity: Severity::Error,
-        place: Place::List { section, entry: Some(origin.entry), position: Some(origin.position) },
-        message: Message::quoting("the group \"", &lost, after),
-        advice: "write \"- \" before each group; for a name of several words, remove the old group first"
-            .to_owned(),
-    });
-    true
-}
-
 /// One entry a subject. The last one counts, as today; but a role's ARN without its path goes before one with it,
-/// which matches nobody today: whose entry has both is who they are today.
+/// which matches nobody today: whose entry has both is who they are today. And a doubtful entry, which comes here where
+/// nothing was last good, goes behind one that is not, as it does once that is: else the same text read again would be
+/// another.
 fn settle(section: Section, valid: Vec<Valid>, diagnostics: &mut Vec<Diagnostic>) -> Contents {
     let mut settled: Vec<Valid> = Vec::with_capacity(valid.len());
     let mut places: HashMap<Subject, usize> = HashMap::with_capacity(valid.len());
@@ -255,9 +238,12 @@ fn settle(section: Section, valid: Vec<Valid>, diagnostics: &mut Vec<Diagnostic>
             // Objects have names, and do not come this way.
             continue;
         };
-        let (counts, why) = match (earlier.with_path, entry.with_path) {
-            (false, true) => (other.entry, "the one without a path counts"),
-            (true, false) => (this.entry, "the one without a path counts"),
+        let doubtful = (earlier.doubtful, entry.doubtful);
+        let (counts, why) = match (doubtful, (earlier.with_path, entry.with_path)) {
+            ((false, true), _) => (other.entry, "the one that raises no doubt counts"),
+            ((true, false), _) => (this.entry, "the one that raises no doubt counts"),
+            (_, (false, true)) => (other.entry, "the one without a path counts"),
+            (_, (true, false)) => (this.entry, "the one without a path counts"),
             _ => (this.entry, "the last one counts"),
         };
         diagnostics.push(Diagnostic {
@@ -334,6 +320,7 @@ fn parse(
                 Some(node) => read(section, &node.moved(in_file), by, diagnostics)?,
                 None => Parsed::default(),
             };
+            parsed.keep_swallowed(section, text);
             if let Some(rest) = rest {
                 diagnostics.push(Diagnostic {
                     severity: Severity::Warning,

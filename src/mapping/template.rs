@@ -33,6 +33,9 @@ const PLACEHOLDERS: [(&str, Placeholder); 5] = [
     ("EC2PrivateDNSName", Placeholder::Ec2PrivateDnsName),
 ];
 
+/// How many slips away from a placeholder's name another may be that is taken for a misspelling of it.
+const MAX_SLIPS: usize = 2;
+
 /// Why a template gives nothing for an identity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
@@ -84,8 +87,13 @@ impl Template {
             .map(|name| {
                 let letters =
                     |text: &str| text.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "");
-                let meant = PLACEHOLDERS.iter().find(|(known, _)| letters(known) == letters(name));
-                (name, meant.map(|(known, _)| *known))
+                let written = letters(name);
+                let slips = |known: &str| match letters(known) {
+                    known if written.len().abs_diff(known.len()) > MAX_SLIPS => usize::MAX,
+                    known => strsim::damerau_levenshtein(&written, &known),
+                };
+                let nearest = PLACEHOLDERS.iter().map(|(known, _)| (slips(known), *known)).min();
+                (name, nearest.filter(|(slips, _)| *slips <= MAX_SLIPS).map(|(_, known)| known))
             })
             .collect()
     }
@@ -214,13 +222,17 @@ mod tests {
 
     #[test]
     fn a_misspelt_placeholder_is_told_with_what_may_be_meant() {
-        let unknown = Template::unknown("n:{{EC2PrivateDnsName}}:{{ SessionName }}:{{AccountID}}:{{Foo}}");
+        let unknown = Template::unknown(
+            "n:{{EC2PrivateDnsName}}:{{ SessionName }}:{{AccountID}}:{{Foo}}:{{SesionName}}:{{AcountId}}",
+        );
         assert_eq!(
             unknown,
             [
                 ("EC2PrivateDnsName", Some("EC2PrivateDNSName")),
                 (" SessionName ", Some("SessionName")),
-                ("Foo", None)
+                ("Foo", None),
+                ("SesionName", Some("SessionName")),
+                ("AcountId", Some("AccountID")),
             ]
         );
     }

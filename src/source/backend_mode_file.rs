@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Backends,
-    freshness::Freshness,
+    freshness::{Freshness, Stamp},
     json,
     watched_file::{Seen, WatchedFile},
 };
@@ -20,9 +20,9 @@ pub async fn follow(path: PathBuf, mut backends: Backends, configured: Vec<Backe
     loop {
         let result = match file.next().await {
             Seen::Content(content) => match modes(&content) {
-                Ok((fields, modes)) => match switch(&mut backends, &modes).await {
+                Ok((stamp, modes)) => match switch(&mut backends, &modes).await {
                     Ok(()) => {
-                        freshness.loaded(&fields, Timestamp::now(), &metrics);
+                        freshness.loaded(&stamp, Timestamp::now(), &metrics);
                         Ok(())
                     }
                     Err(error) => Err(error),
@@ -53,10 +53,8 @@ fn names(modes: &[BackendMode]) -> String {
     modes.iter().map(|mode| mode.name()).collect::<Vec<_>>().join(" ")
 }
 
-type Fields = Vec<(crate::yaml::Node, crate::yaml::Node)>;
-
 /// The backends that a file names.
-pub(super) fn modes(content: &[u8]) -> Result<(Fields, Vec<BackendMode>), String> {
+pub(super) fn modes(content: &[u8]) -> Result<(Stamp, Vec<BackendMode>), String> {
     let fields = json::fields(content).map_err(|error| error.to_string())?;
     let text = json::text(&fields, "backendMode").unwrap_or_default();
     let mut modes = Vec::new();
@@ -70,7 +68,7 @@ pub(super) fn modes(content: &[u8]) -> Result<(Fields, Vec<BackendMode>), String
     if modes.is_empty() {
         return Err("names no backend; want \"backendMode\": \"EKSConfigMap DynamicFile\"".to_owned());
     }
-    Ok((fields, modes))
+    Ok((Stamp::of(&fields), modes))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub struct BackendSettings {
     pub dynamic_file: Option<PathBuf>,
     /// What its entries are found by.
     pub dynamic_file_matches: MatchBy,
-    /// Where the last good snapshot of aws-auth is kept, where it is.
+    /// Where the last good snapshots of aws-auth and the IAMIdentityMappings are kept, where they are.
     pub last_good: Option<LastGood>,
     /// Who is an administrator whatever the backends say; nobody where empty.
     pub administrators: Arc<Snapshot>,
@@ -187,7 +187,9 @@ impl Backends {
             BackendMode::Crd => {
                 let client = self.client().await?;
                 metrics.backend_waiting(mode);
-                Some(tokio::spawn(CrdSource::new(publisher, metrics).quoting(quotes).run(client)))
+                let last_good = self.settings.last_good.clone();
+                let source = CrdSource::new(publisher, metrics, last_good).quoting(quotes);
+                Some(tokio::spawn(source.run(client)))
             }
             BackendMode::DynamicFile => {
                 let path = self.settings.dynamic_file.clone().ok_or(BackendError::NoDynamicFile)?;

@@ -10,24 +10,23 @@
 //! good. It is put in force itself only where the API server does not answer: a mapping that was removed meanwhile
 //! does not come back for as long as a list takes.
 
-use std::{io, sync::Arc, time::Duration};
-
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{
-    Api,
-    runtime::watcher::{self, Event},
-};
-use tokio::runtime::{Handle, RuntimeFlavor};
+use std::{sync::Arc, time::Duration};
 
 use super::{
+    aside::{aside, retire},
     events::{self, Teller},
-    last_good::{Keeper, LastGood},
+    last_good::{Keeper, LastGood, RESTORE_AFTER},
     watch::{Failure, Sink, watch},
 };
 use crate::{
     mapping::{AwsAuth, BackendMode, Figures, Publisher, Snapshot},
     telemetry::{Diagnosis, Metrics, Quotes},
+};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api,
+    runtime::watcher::{self, Event},
 };
 
 /// Where aws-auth is, which is the same on every cluster.
@@ -37,13 +36,6 @@ pub const NAME: &str = "aws-auth";
 
 /// How many bytes of aws-auth are read in the watch's own task, which takes a millisecond or so.
 const AT_ONCE: usize = 64 * 1024;
-
-/// How long the API server has to answer at the start until what an earlier run saw is served. Until then a review
-/// gets no verdict, and kube-apiserver asks again.
-const RESTORE_AFTER: Duration = Duration::from_secs(1);
-/// How often the last good snapshot is written anew while aws-auth does not change, so that its age tells when it was
-/// last known to be in force.
-const CONFIRM_EVERY: Duration = Duration::from_hours(1);
 
 /// Watches aws-auth and publishes what it holds.
 #[derive(Debug)]
@@ -63,7 +55,6 @@ impl ConfigMapSource {
             listed: Listed::Not,
             restored: None,
             keeper: None,
-            kept_at: None,
             teller: None,
             diagnosis: Diagnosis::new("aws-auth", None),
         };
@@ -89,25 +80,14 @@ impl ConfigMapSource {
     }
 
     async fn read_last_good(&mut self, last_good: LastGood) {
-        let path = last_good.path.clone();
-        let reader = last_good.clone();
-        let read = tokio::task::spawn_blocking(move || reader.read(Timestamp::now())).await;
-        match read.unwrap_or_else(|error| Err(io::Error::other(error).into())) {
-            Ok(Some(saved)) => {
-                self.state.metrics.snapshot_kept(saved.confirmed_at);
-                let snapshot = Arc::new(saved.snapshot);
-                // What aws-auth holds now follows it, also where that is broken.
-                self.state.last = Some(Arc::clone(&snapshot));
-                self.state.restored = Some((snapshot, saved.confirmed_at));
-            }
-            Ok(None) => {}
-            Err(error) => tracing::error!(
-                path = %path.display(),
-                %error,
-                "the last good snapshot of aws-auth cannot be used, and is ignored"
-            ),
+        let (saved, keeper) = last_good.open::<Snapshot>(&self.state.metrics).await;
+        if let Some(saved) = saved {
+            let snapshot = Arc::new(saved.content);
+            // What aws-auth holds now follows it, also where that is broken.
+            self.state.last = Some(Arc::clone(&snapshot));
+            self.state.restored = Some((snapshot, saved.confirmed_at));
         }
-        self.state.keeper = Some(last_good.keeper(self.state.metrics.clone()));
+        self.state.keeper = Some(keeper);
     }
 }
 
@@ -120,9 +100,7 @@ struct State {
     listed: Listed,
     /// What an earlier run saw last, and when, while it may still have to be put in force.
     restored: Option<(Arc<Snapshot>, Timestamp)>,
-    keeper: Option<Keeper>,
-    /// When the last snapshot was given to the keeper.
-    kept_at: Option<Timestamp>,
+    keeper: Option<Keeper<Snapshot>>,
     teller: Option<Teller>,
     diagnosis: Diagnosis,
 }
@@ -188,8 +166,9 @@ impl State {
         let metadata = events::metadata(&object);
         let aws_auth = held(object);
         let last = self.last.as_deref();
-        let (snapshot, diagnostics) = beside_others(&aws_auth, || Snapshot::update(last, &aws_auth));
-        let diagnostics = self.diagnosis.tell(diagnostics);
+        let is_long = aws_auth.data.values().map(String::len).sum::<usize>() > AT_ONCE;
+        let (snapshot, diagnostics) = aside(is_long, || Snapshot::update(last, &aws_auth));
+        let diagnostics = aside(is_long, || self.diagnosis.tell(diagnostics));
         if let Some(teller) = &self.teller {
             teller.tell(&metadata, snapshot.index().len(), &diagnostics);
         }
@@ -218,8 +197,11 @@ impl State {
         self.metrics.backend_loaded(BackendMode::EksConfigMap, mappings, errors, warnings);
         self.metrics.snapshot_in_force(BackendMode::EksConfigMap, &snapshot, now);
         self.metrics.restored(BackendMode::EksConfigMap, false);
-        self.last = Some(snapshot);
+        let before = self.last.replace(snapshot);
         self.keep(now);
+        if let Some(before) = before {
+            retire(before);
+        }
     }
 
     /// Puts in force what an earlier run saw last, until aws-auth has been read.
@@ -237,16 +219,14 @@ impl State {
 
     /// aws-auth is what it was: a watch that had failed would have ended.
     fn confirm(&mut self, now: Timestamp) {
-        let due = |kept_at: Timestamp| now.duration_since(kept_at).unsigned_abs() >= CONFIRM_EVERY;
-        if self.kept_at.is_some_and(due) {
-            self.keep(now);
+        if let Some(keeper) = &mut self.keeper {
+            keeper.confirm(now);
         }
     }
 
     fn keep(&mut self, now: Timestamp) {
-        if let (Some(keeper), Some(last)) = (&self.keeper, &self.last) {
+        if let (Some(keeper), Some(last)) = (&mut self.keeper, &self.last) {
             keeper.keep(Arc::clone(last), now);
-            self.kept_at = Some(now);
         }
     }
 }
@@ -257,15 +237,6 @@ pub(super) fn held(object: ConfigMap) -> AwsAuth {
         data: object.data.unwrap_or_default(),
         binary: object.binary_data.unwrap_or_default().into_keys().collect(),
     }
-}
-
-/// Reads `aws_auth` by `read`; where it is long, other tasks of this thread go on elsewhere meanwhile.
-fn beside_others<T>(aws_auth: &AwsAuth, read: impl FnOnce() -> T) -> T {
-    let is_long = aws_auth.data.values().map(String::len).sum::<usize>() > AT_ONCE;
-    // A runtime of one thread has nowhere else to go on.
-    let others_can =
-        Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if is_long && others_can { tokio::task::block_in_place(read) } else { read() }
 }
 
 /// Whether it is aws-auth and no other.

@@ -5,14 +5,14 @@ use std::{path::PathBuf, sync::Arc};
 use jiff::Timestamp;
 
 use super::{
-    freshness::Freshness,
+    aside::{FEW, aside, retire},
+    freshness::{Freshness, Stamp},
     json::{self, JsonError},
     watched_file::{Seen, WatchedFile},
 };
 use crate::{
     mapping::{BackendMode, Diagnostic, Figures, MatchBy, Publisher, Section, Snapshot},
     telemetry::{Diagnosis, Metrics, Quotes},
-    yaml::Node,
 };
 
 /// Watches the file and publishes what it holds.
@@ -28,7 +28,7 @@ pub struct DynamicFileSource {
 }
 
 /// What a content comes to.
-type Parsed = Result<(Vec<(Node, Node)>, Snapshot, Vec<Diagnostic>), JsonError>;
+type Parsed = Result<(Stamp, Snapshot, Vec<Diagnostic>), JsonError>;
 
 impl DynamicFileSource {
     /// A source that publishes by `publisher` what the file at `path` holds.
@@ -65,9 +65,9 @@ impl DynamicFileSource {
         // A long file takes a while, in which requests are answered.
         let parsed = tokio::task::spawn_blocking(move || parse(&content, last.as_deref(), by)).await;
         match parsed {
-            Ok(Ok((fields, snapshot, diagnostics))) => {
+            Ok(Ok((stamp, snapshot, diagnostics))) => {
                 self.publish(snapshot, diagnostics);
-                self.freshness.loaded(&fields, Timestamp::now(), &self.metrics);
+                self.freshness.loaded(&stamp, Timestamp::now(), &self.metrics);
             }
             Ok(Err(error)) => self.fail(&error),
             Err(error) => self.fail(&error),
@@ -83,7 +83,7 @@ impl DynamicFileSource {
 
     fn publish(&mut self, snapshot: Snapshot, diagnostics: Vec<Diagnostic>) {
         let Figures { errors, warnings, .. } = snapshot.figures();
-        self.diagnosis.tell(diagnostics);
+        aside(diagnostics.len() > FEW, || self.diagnosis.tell(diagnostics));
         let path = self.file.path().display();
         let mappings = snapshot.index().len();
         tracing::info!(%path, mappings, errors, warnings, "file of mappings loaded");
@@ -91,7 +91,9 @@ impl DynamicFileSource {
         self.metrics.snapshot_in_force(BackendMode::DynamicFile, &snapshot, Timestamp::now());
         let snapshot = Arc::new(snapshot);
         self.publisher.publish(Arc::clone(&snapshot));
-        self.last = Some(snapshot);
+        if let Some(before) = self.last.replace(snapshot) {
+            retire(before);
+        }
     }
 }
 
@@ -100,7 +102,7 @@ pub(super) fn parse(content: &[u8], last: Option<&Snapshot>, by: MatchBy) -> Par
     let fields = json::fields(content)?;
     let lists = Section::ALL.map(|section| json::field(&fields, section.key()));
     let (snapshot, diagnostics) = Snapshot::update_from_nodes(last, lists, by);
-    Ok((fields, snapshot, diagnostics))
+    Ok((Stamp::of(&fields), snapshot, diagnostics))
 }
 
 #[cfg(test)]

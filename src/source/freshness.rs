@@ -1,5 +1,7 @@
 //! How old a change was when it was put in force.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{telemetry::Metrics, yaml::Node};
@@ -13,6 +15,29 @@ pub(super) struct Freshness {
     is_first: bool,
 }
 
+/// What a file says of itself.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamp {
+    version: String,
+    updated: Option<Timestamp>,
+}
+
+impl Stamp {
+    /// What these fields say.
+    pub(super) fn of(fields: &[(Node, Node)]) -> Self {
+        let seconds = json::text(fields, "LastUpdatedDateTime").and_then(|text| text.parse().ok());
+        Self {
+            version: json::text(fields, "Version").unwrap_or_default().to_owned(),
+            updated: seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()),
+        }
+    }
+
+    fn age(&self, now: Timestamp) -> Option<Duration> {
+        // The maker writes whole seconds.
+        Duration::try_from(self.updated?.duration_until(now).max(SignedDuration::from_secs(-1))).ok()
+    }
+}
+
 impl Freshness {
     /// `kind` is the metric's label.
     pub(super) const fn new(kind: &'static str) -> Self {
@@ -20,12 +45,12 @@ impl Freshness {
     }
 
     /// Counts a change that is in force since `now`.
-    pub(super) fn loaded(&mut self, fields: &[(Node, Node)], now: Timestamp, metrics: &Metrics) {
+    pub(super) fn loaded(&mut self, stamp: &Stamp, now: Timestamp, metrics: &Metrics) {
         if std::mem::replace(&mut self.is_first, false) {
             return;
         }
-        let version = json::text(fields, "Version").unwrap_or_default();
-        if let Some(latency) = age(fields, now) {
+        let version = &stamp.version;
+        if let Some(latency) = stamp.age(now) {
             metrics.dynamic_latency(self.kind, latency);
             tracing::info!(kind = self.kind, version, ?latency, "in force");
         } else {
@@ -36,13 +61,6 @@ impl Freshness {
             );
         }
     }
-}
-
-fn age(fields: &[(Node, Node)], now: Timestamp) -> Option<std::time::Duration> {
-    let seconds = json::text(fields, "LastUpdatedDateTime")?.parse().ok()?;
-    let since = Timestamp::from_second(seconds).ok()?.duration_until(now);
-    // The maker writes whole seconds.
-    std::time::Duration::try_from(since.max(SignedDuration::from_secs(-1))).ok()
 }
 
 #[cfg(test)]
@@ -59,7 +77,7 @@ mod tests {
             ("{}", None),
         ] {
             let fields = json::fields(json.as_bytes()).unwrap();
-            assert_eq!(age(&fields, now).map(|age| age.as_secs()), wanted, "{json}");
+            assert_eq!(Stamp::of(&fields).age(now).map(|age| age.as_secs()), wanted, "{json}");
         }
     }
 }

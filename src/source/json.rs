@@ -1,5 +1,6 @@
 //! JSON into the same values as YAML, so that one reader serves both.
 
+use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 
 use crate::yaml::{self, Limits, Node, Position, Value};
@@ -20,13 +21,17 @@ pub(super) enum JsonError {
 /// # Errors
 /// See [`JsonError`].
 pub(super) fn fields(text: &[u8]) -> Result<Vec<(Node, Node)>, JsonError> {
-    let json: Json = serde_json::from_slice(text)?;
     // serde_json says what is JSON; the YAML reader, to which most of JSON is YAML, knows where things stand. What
-    // it does not take (tabs, escaped surrogates) is read without places.
+    // it does not take (tabs, escaped surrogates) is read without places. Only then is there a second tree in memory.
+    serde_json::from_slice::<IgnoredAny>(text)?;
     let positioned = std::str::from_utf8(text)
         .ok()
         .and_then(|text| yaml::parse(text, Limits::for_bytes(text.len())).ok()?);
-    match positioned.unwrap_or_else(|| node(json)).value {
+    let document = match positioned {
+        Some(document) => document,
+        None => node(serde_json::from_slice(text)?),
+    };
+    match document.value {
         Value::Mapping(fields) => Ok(fields),
         _ => Err(JsonError::NotAnObject),
     }
@@ -75,8 +80,19 @@ mod tests {
 
     #[test]
     fn yaml_that_is_no_json_is_not() {
-        for text in ["", "mapRoles: []", "{mapRoles: []}", "[]", "null", "{\"mapRoles\": [}", "{} {}"] {
-            assert!(fields(text.as_bytes()).is_err(), "{text}");
+        let texts: [&[u8]; 9] = [
+            b"",
+            b"mapRoles: []",
+            b"{mapRoles: []}",
+            b"[]",
+            b"null",
+            b"{\"mapRoles\": [}",
+            b"{} {}",
+            b"{\"mapRoles\": \"\\ud83d\"}",
+            b"{\"mapRoles\": \"\xff\"}",
+        ];
+        for text in texts {
+            assert!(fields(text).is_err(), "{}", String::from_utf8_lossy(text));
         }
     }
 }

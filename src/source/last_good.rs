@@ -1,15 +1,15 @@
-//! What aws-auth held last, on disk: `aws-auth.snapshot` in the state directory.
+//! What aws-auth and the IAMIdentityMappings held last, on disk: a file each in the state directory.
 //!
 //! It is read once, at the start, and written by a task of its own, so that a full disk or a directory that cannot be
 //! written is told, and holds nothing up.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -17,27 +17,55 @@ use tokio::sync::watch;
 
 use crate::{
     atomic_file,
-    mapping::{SaveError, Saved, SavedError, Snapshot},
+    mapping::{BackendMode, Lasting, ObjectRecords, SaveError, Saved, SavedError, Snapshot},
     telemetry::Metrics,
 };
 
-/// The file's name in the state directory.
-pub const NAME: &str = "aws-auth.snapshot";
-
-/// The longest file that is read, in bytes: a little more than is ever written.
-const MAX_LEN: u64 = 17 * 1024 * 1024;
+/// How long the API server has to answer at the start until what an earlier run saw is served. Until then a review
+/// gets no verdict, and kube-apiserver asks again.
+pub(super) const RESTORE_AFTER: Duration = Duration::from_secs(1);
+/// How often what is kept is written anew while it does not change, so that its age tells when it was last known to be
+/// in force.
+const CONFIRM_EVERY: Duration = Duration::from_hours(1);
+/// The longest pause between two writes.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// How long after a failed write the next one is tried.
 const AGAIN: Duration = Duration::from_mins(1);
 
 /// How far ahead of the clock the time may be at which it was last known to be in force.
 const MAX_AHEAD: Duration = Duration::from_mins(5);
 
-/// Where the last good snapshot is kept, and for how long it is good.
+/// What is kept of a backend.
+pub trait Kept: Lasting {
+    /// The file's name in the state directory.
+    const NAME: &'static str;
+    /// What it is called in the log.
+    const WHAT: &'static str;
+    /// Whose it is.
+    const BACKEND: BackendMode;
+}
+
+impl Kept for Snapshot {
+    const NAME: &'static str = "aws-auth.snapshot";
+    const WHAT: &'static str = "aws-auth";
+    const BACKEND: BackendMode = BackendMode::EksConfigMap;
+}
+
+impl Kept for ObjectRecords {
+    const NAME: &'static str = "iam-identity-mappings.snapshot";
+    const WHAT: &'static str = "IAMIdentityMappings";
+    const BACKEND: BackendMode = BackendMode::Crd;
+}
+
+/// The names of all files in the state directory.
+pub const NAMES: [&str; 2] = [<Snapshot as Kept>::NAME, <ObjectRecords as Kept>::NAME];
+
+/// Where the last good snapshots are kept, and for how long they are good.
 #[derive(Debug, Clone)]
 pub struct LastGood {
-    /// The file.
-    pub path: PathBuf,
-    /// Whose aws-auth it is. A state directory that was copied to another cluster maps nobody there.
+    /// The folder.
+    pub folder: PathBuf,
+    /// Whose mappings they are. A state directory that was copied to another cluster maps nobody there.
     pub cluster_id: String,
     /// For how long after it was last known to be in force it is used.
     pub max_age: Duration,
@@ -87,13 +115,15 @@ pub enum LastGoodError {
     },
 }
 
-/// A snapshot to be kept, and when it was known to be in force.
-type Latest = Option<(Arc<Snapshot>, Timestamp)>;
+/// What is to be kept, and when it was known to be in force.
+type Latest<T> = Option<(Arc<T>, Timestamp)>;
 
 /// Has the latest snapshot written. When it is dropped, writing ends.
 #[derive(Debug)]
-pub struct Keeper {
-    latest: watch::Sender<Latest>,
+pub struct Keeper<T> {
+    latest: watch::Sender<Latest<T>>,
+    /// When the last one was given to it.
+    kept_at: Option<Timestamp>,
     _writer: tokio_util::task::AbortOnDropHandle<()>,
 }
 
@@ -102,8 +132,8 @@ impl LastGood {
     ///
     /// # Errors
     /// See [`LastGoodError`].
-    pub fn read(&self, now: Timestamp) -> Result<Option<Saved>, LastGoodError> {
-        let file = match File::open(&self.path) {
+    pub fn read<T: Kept>(&self, now: Timestamp) -> Result<Option<Saved<T>>, LastGoodError> {
+        let file = match File::open(self.path::<T>()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
@@ -113,7 +143,8 @@ impl LastGood {
         }
         check_owner(metadata.uid(), own_user()?)?;
         let mut text = String::new();
-        file.take(MAX_LEN).read_to_string(&mut text)?;
+        // A byte more than is ever written tells that it is too long.
+        file.take(T::MAX_LEN as u64 + 1).read_to_string(&mut text)?;
         let saved = Saved::from_text(&text, &self.cluster_id)?;
         let ahead = saved.confirmed_at.duration_since(now);
         if Duration::try_from(ahead).is_ok_and(|ahead| ahead > MAX_AHEAD) {
@@ -128,12 +159,40 @@ impl LastGood {
         Ok(Some(saved))
     }
 
+    /// Where `T` is kept.
+    #[must_use]
+    pub fn path<T: Kept>(&self) -> PathBuf {
+        self.folder.join(T::NAME)
+    }
+
+    /// Reads what was kept, and starts the writer. A file that cannot be used is told, and ignored.
+    pub async fn open<T: Kept>(self, metrics: &Metrics) -> (Option<Saved<T>>, Keeper<T>) {
+        let reader = self.clone();
+        let read = tokio::task::spawn_blocking(move || reader.read(Timestamp::now())).await;
+        let saved = match read.unwrap_or_else(|error| Err(io::Error::other(error).into())) {
+            Ok(saved) => saved,
+            Err(error) => {
+                let (path, what) = (self.path::<T>(), T::WHAT);
+                tracing::error!(
+                    path = %path.display(),
+                    %error,
+                    "the last good snapshot of {what} cannot be used, and is ignored"
+                );
+                None
+            }
+        };
+        if let Some(saved) = &saved {
+            metrics.snapshot_kept(T::BACKEND, saved.confirmed_at);
+        }
+        (saved, self.keeper(metrics.clone()))
+    }
+
     /// Starts the writer. Needs a runtime's context.
     #[must_use]
-    pub fn keeper(self, metrics: Metrics) -> Keeper {
+    pub fn keeper<T: Kept>(self, metrics: Metrics) -> Keeper<T> {
         let (latest, seen) = watch::channel(None);
         let writer = tokio::spawn(write_each(self, seen, metrics));
-        Keeper { latest, _writer: tokio_util::task::AbortOnDropHandle::new(writer) }
+        Keeper { latest, kept_at: None, _writer: tokio_util::task::AbortOnDropHandle::new(writer) }
     }
 }
 
@@ -147,15 +206,29 @@ const fn check_owner(owner: u32, own: u32) -> Result<(), LastGoodError> {
     if owner == own || owner == 0 { Ok(()) } else { Err(LastGoodError::Owner { owner, own }) }
 }
 
-impl Keeper {
-    /// Keeps `snapshot`, which was known to be in force at `confirmed_at`, as soon as may be.
-    pub fn keep(&self, snapshot: Arc<Snapshot>, confirmed_at: Timestamp) {
-        self.latest.send_replace(Some((snapshot, confirmed_at)));
+impl<T> Keeper<T> {
+    /// Keeps `content`, which was known to be in force at `confirmed_at`, as soon as may be.
+    pub fn keep(&mut self, content: Arc<T>, confirmed_at: Timestamp) {
+        self.kept_at = Some(confirmed_at);
+        self.latest.send_replace(Some((content, confirmed_at)));
+    }
+
+    /// Keeps what it was given last as what is in force at `now` still, where that has not been written for long.
+    pub fn confirm(&mut self, now: Timestamp) {
+        let due = |kept_at: Timestamp| now.duration_since(kept_at).unsigned_abs() >= CONFIRM_EVERY;
+        if self.kept_at.is_some_and(due) {
+            self.kept_at = Some(now);
+            self.latest.send_modify(|latest| {
+                if let Some((_, confirmed_at)) = latest {
+                    *confirmed_at = now;
+                }
+            });
+        }
     }
 }
 
 /// Writes the latest snapshot whenever there is one, and again where that failed.
-async fn write_each(last_good: LastGood, mut seen: watch::Receiver<Latest>, metrics: Metrics) {
+async fn write_each<T: Kept>(last_good: LastGood, mut seen: watch::Receiver<Latest<T>>, metrics: Metrics) {
     let mut failed = false;
     loop {
         let changed = seen.changed();
@@ -164,46 +237,58 @@ async fn write_each(last_good: LastGood, mut seen: watch::Receiver<Latest>, metr
         } else {
             changed.await.is_err()
         };
-        let Some((snapshot, confirmed_at)) = seen.borrow_and_update().clone() else { return };
+        let Some((content, confirmed_at)) = seen.borrow_and_update().clone() else { return };
         if ended {
             return;
         }
-        let (path, cluster_id) = (last_good.path.clone(), last_good.cluster_id.clone());
+        let started = Instant::now();
+        let (path, cluster_id) = (last_good.path::<T>(), last_good.cluster_id.clone());
         let written =
-            tokio::task::spawn_blocking(move || write(&path, &snapshot, &cluster_id, confirmed_at)).await;
+            tokio::task::spawn_blocking(move || write(&path, &*content, &cluster_id, confirmed_at)).await;
         let result = written.unwrap_or_else(|error| Err(io::Error::other(error).into()));
         failed = result.is_err();
         match result {
-            Ok(()) => metrics.snapshot_kept(confirmed_at),
+            Ok(()) => metrics.snapshot_kept(T::BACKEND, confirmed_at),
             Err(error) => {
                 metrics.snapshot_write_failure();
+                let (path, what) = (last_good.path::<T>(), T::WHAT);
                 tracing::error!(
-                    path = %last_good.path.display(),
+                    path = %path.display(),
                     %error,
-                    "cannot keep the last good snapshot of aws-auth; a restart without an API server would use an \
+                    "cannot keep the last good snapshot of {what}; a restart without an API server would use an \
                      older one, or none"
                 );
+            }
+        }
+        // Many objects that change all the time are not written all the time.
+        tokio::time::sleep(started.elapsed().saturating_mul(9).min(MAX_PAUSE)).await;
+    }
+}
+
+fn write<T: Kept>(
+    path: &Path,
+    content: &T,
+    cluster_id: &str,
+    confirmed_at: Timestamp,
+) -> Result<(), LastGoodError> {
+    match Saved::to_text(content, cluster_id, confirmed_at) {
+        Ok(text) => Ok(atomic_file::write(path, text.as_bytes(), 0o600)?),
+        Err(error) => {
+            // Nothing shorter comes by itself, and what was kept before maps whom nothing maps any more.
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => Err(error.into()),
             }
         }
     }
 }
 
-fn write(
-    path: &Path,
-    snapshot: &Snapshot,
-    cluster_id: &str,
-    confirmed_at: Timestamp,
-) -> Result<(), LastGoodError> {
-    let text = Saved::to_text(snapshot, cluster_id, confirmed_at)?;
-    Ok(atomic_file::write(path, text.as_bytes(), 0o600)?)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, fs};
+    use std::collections::BTreeMap;
 
     use super::*;
-    use crate::mapping::AwsAuth;
+    use crate::mapping::{AwsAuth, Object, ObjectSpec, Objects};
 
     const SAVED_AT: &str = "2026-01-01T00:00:00Z";
 
@@ -212,7 +297,15 @@ mod tests {
     }
 
     fn last_good(folder: &Path) -> LastGood {
-        LastGood { path: folder.join(NAME), cluster_id: "c".to_owned(), max_age: Duration::from_hours(24) }
+        LastGood { folder: folder.to_owned(), cluster_id: "c".to_owned(), max_age: Duration::from_hours(24) }
+    }
+
+    fn path(last_good: &LastGood) -> PathBuf {
+        last_good.path::<Snapshot>()
+    }
+
+    fn read(last_good: &LastGood, now: &str) -> Result<Option<Saved<Snapshot>>, LastGoodError> {
+        last_good.read(time(now))
     }
 
     fn snapshot() -> Arc<Snapshot> {
@@ -222,7 +315,7 @@ mod tests {
 
     fn saved(folder: &Path) -> LastGood {
         let last_good = last_good(folder);
-        write(&last_good.path, &snapshot(), "c", time(SAVED_AT)).unwrap();
+        write(&path(&last_good), &*snapshot(), "c", time(SAVED_AT)).unwrap();
         last_good
     }
 
@@ -230,15 +323,15 @@ mod tests {
     fn it_is_read_again_by_its_owner_while_it_is_not_too_old() {
         let folder = tempfile::tempdir().unwrap();
         let last_good = saved(folder.path());
-        let mode = fs::metadata(&last_good.path).unwrap().permissions().mode();
+        let mode = fs::metadata(&path(&last_good)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         for now in ["2026-01-02T00:00:00Z", "2025-12-31T23:55:00Z"] {
-            let saved = last_good.read(time(now)).unwrap().unwrap();
-            assert_eq!((saved.snapshot.index().len(), saved.confirmed_at), (1, time(SAVED_AT)));
+            let saved = read(&last_good, now).unwrap().unwrap();
+            assert_eq!((saved.content.index().len(), saved.confirmed_at), (1, time(SAVED_AT)));
         }
-        let error = last_good.read(time("2026-01-02T00:00:01Z")).unwrap_err();
+        let error = read(&last_good, "2026-01-02T00:00:01Z").unwrap_err();
         assert!(matches!(error, LastGoodError::TooOld { hours: 24, max_hours: 24 }), "{error}");
-        let error = last_good.read(time("2025-12-31T23:54:59Z")).unwrap_err();
+        let error = read(&last_good, "2025-12-31T23:54:59Z").unwrap_err();
         assert!(
             error.to_string().contains("in force at 2026-01-01T00:00:00Z, which is more than 5"),
             "{error}"
@@ -248,26 +341,26 @@ mod tests {
     #[test]
     fn what_is_not_there_is_nothing_and_what_others_may_write_is_not_believed() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(last_good(folder.path()).read(time(SAVED_AT)).unwrap().is_none());
+        assert!(read(&last_good(folder.path()), SAVED_AT).unwrap().is_none());
         let last_good = saved(folder.path());
-        fs::set_permissions(&last_good.path, fs::Permissions::from_mode(0o620)).unwrap();
-        assert!(matches!(last_good.read(time(SAVED_AT)), Err(LastGoodError::Permissions)));
-        fs::remove_file(&last_good.path).unwrap();
-        fs::create_dir(&last_good.path).unwrap();
-        assert!(last_good.read(time(SAVED_AT)).is_err());
+        fs::set_permissions(&path(&last_good), fs::Permissions::from_mode(0o620)).unwrap();
+        assert!(matches!(read(&last_good, SAVED_AT), Err(LastGoodError::Permissions)));
+        fs::remove_file(&path(&last_good)).unwrap();
+        fs::create_dir(&path(&last_good)).unwrap();
+        assert!(read(&last_good, SAVED_AT).is_err());
     }
 
     #[test]
     fn what_another_user_has_written_is_not_believed() {
         let folder = tempfile::tempdir().unwrap();
         let last_good = saved(folder.path());
-        let own = fs::metadata(&last_good.path).unwrap().uid();
+        let own = fs::metadata(&path(&last_good)).unwrap().uid();
         assert_eq!(own_user().unwrap(), own);
         assert!(check_owner(own, own).is_ok() && check_owner(0, 1000).is_ok());
         assert!(matches!(check_owner(1001, 1000), Err(LastGoodError::Owner { owner: 1001, own: 1000 })));
         // Only root can give a file away.
-        if std::os::unix::fs::chown(&last_good.path, Some(own + 1), None).is_ok() {
-            let error = last_good.read(time(SAVED_AT)).unwrap_err();
+        if std::os::unix::fs::chown(&path(&last_good), Some(own + 1), None).is_ok() {
+            let error = read(&last_good, SAVED_AT).unwrap_err();
             assert!(matches!(error, LastGoodError::Owner { .. }), "{error}");
         }
     }
@@ -277,7 +370,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let metrics = Metrics::new();
         let last_good = last_good(&folder.path().join("later"));
-        let keeper = last_good.clone().keeper(metrics.clone());
+        let mut keeper = last_good.clone().keeper(metrics.clone());
         keeper.keep(snapshot(), time(SAVED_AT));
         let figure = |name: &str| {
             let text = String::from_utf8(metrics.render(time(SAVED_AT)).unwrap().0).unwrap();
@@ -287,12 +380,33 @@ mod tests {
         while figure("aws_iam_authenticator_snapshot_write_failures_total").as_deref() != Some("1") {
             tokio::task::yield_now().await;
         }
-        assert_eq!(figure("aws_iam_authenticator_snapshot_age_seconds"), None);
+        assert_eq!(figure("aws_iam_authenticator_snapshot_age_seconds{backend=\"EKSConfigMap\"}"), None);
         fs::create_dir(folder.path().join("later")).unwrap();
         keeper.keep(snapshot(), time(SAVED_AT));
-        while figure("aws_iam_authenticator_snapshot_age_seconds").as_deref() != Some("0") {
+        while figure("aws_iam_authenticator_snapshot_age_seconds{backend=\"EKSConfigMap\"}").as_deref()
+            != Some("0")
+        {
             tokio::task::yield_now().await;
         }
-        assert!(last_good.read(time(SAVED_AT)).unwrap().is_some());
+        assert!(read(&last_good, SAVED_AT).unwrap().is_some());
+    }
+    #[test]
+    fn what_is_too_long_takes_the_place_of_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let last_good = last_good(folder.path());
+        let path = last_good.path::<ObjectRecords>();
+        let mut objects = Objects::default();
+        write(&path, &objects.records(), "c", time(SAVED_AT)).unwrap();
+        let spec = ObjectSpec {
+            arn: "arn:aws:iam::111122223333:role/A".to_owned(),
+            username: "a".to_owned(),
+            groups: vec!["x".repeat(ObjectRecords::MAX_LEN)],
+        };
+        objects.apply(Object { name: "a".into(), uid: None, created: None, spec: Ok(spec) });
+        for _ in 0..2 {
+            let refused = write(&path, &objects.records(), "c", time(SAVED_AT)).unwrap_err();
+            assert!(matches!(refused, LastGoodError::Save(SaveError::TooLong(_))), "{refused}");
+            assert!(!path.exists(), "what was kept before may map somebody whom nothing maps any more");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A source knows where mappings come from and when; what they mean is [`crate::mapping`]'s.
 
+mod aside;
 pub mod backend_mode_file;
 mod backends;
 pub mod config_map;
@@ -23,3 +24,4 @@ pub use crd::CrdSource;
 pub use dynamic_file::DynamicFileSource;
 pub use kubernetes::{KubeconfigChoice, KubernetesError, client, client_of_user};
 pub use last_good::LastGood;
+pub use watched_file::WatchedFile;

@@ -71,12 +71,12 @@ impl WatchedFile {
             }
             // Before the look, so that no change falls between the two.
             self.watch();
-            let mut seen = self.look().await;
-            if seen == Seen::Absent && !matches!(self.last, None | Some(Seen::Absent)) {
+            let mut news = self.look().await;
+            if news == Some(Seen::Absent) && self.last.is_some() {
                 time::sleep(GONE_FOR).await;
-                seen = self.look().await;
+                news = self.look().await;
             }
-            if self.last.as_ref() != Some(&seen) {
+            if let Some(seen) = news {
                 self.last = Some(seen.clone());
                 return seen;
             }
@@ -114,14 +114,22 @@ impl WatchedFile {
         self.watcher = result.ok();
     }
 
-    async fn look(&self) -> Seen {
-        let path = self.path.clone();
-        let read = tokio::task::spawn_blocking(move || read(&path)).await;
-        match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            Ok(content) => Seen::Content(content.into()),
-            Err(error) if is_absence(&error) => Seen::Absent,
-            Err(error) => Seen::Unreadable(error.to_string()),
-        }
+    /// What is there, where that is something else than before. To read and to compare a long file takes a while.
+    async fn look(&self) -> Option<Seen> {
+        let (path, last) = (self.path.clone(), self.last.clone());
+        let looking = tokio::task::spawn_blocking(move || {
+            let seen = see(&path);
+            (last.as_ref() != Some(&seen)).then_some(seen)
+        });
+        looking.await.unwrap_or_else(|error| Some(Seen::Unreadable(error.to_string())))
+    }
+}
+
+fn see(path: &Path) -> Seen {
+    match read(path) {
+        Ok(content) => Seen::Content(content.into()),
+        Err(error) if is_absence(&error) => Seen::Absent,
+        Err(error) => Seen::Unreadable(error.to_string()),
     }
 }
 

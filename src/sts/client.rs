@@ -8,7 +8,7 @@ use std::{
 use ::http::HeaderValue;
 
 use super::{
-    ConnectTo,
+    ConnectTo, Endpoint,
     error::{NoVerdict, StsError, classify},
     http::{self, HttpFailure},
     trust::TrustError,
@@ -60,12 +60,31 @@ pub enum ClientError {
     Http(#[source] reqwest::Error),
 }
 
-/// A pooled HTTP/1.1 client that sends presigned requests to STS, and nothing else.
+/// A pooled HTTP/1.1 client that sends presigned requests to STS, and what keeps its connections open.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    transport: Transport,
     cluster_id: HeaderValue,
     metrics: Metrics,
+}
+
+/// What requests leave by.
+#[derive(Debug, Clone)]
+enum Transport {
+    Https(reqwest::Client),
+    /// What a test says in the place of STS; all behind it is the real client.
+    #[cfg(test)]
+    Scripted(std::sync::Arc<dyn Script>),
+}
+
+/// STS as a test has it: the status and the body that come back, or how the connection fails.
+#[cfg(test)]
+pub(crate) trait Script: std::fmt::Debug + Send + Sync {
+    /// What comes of sending `request`.
+    fn answer(
+        &self,
+        request: &PresignedRequest,
+    ) -> futures::future::BoxFuture<'static, Result<(u16, String), HttpFailure>>;
 }
 
 impl Client {
@@ -78,11 +97,18 @@ impl Client {
         cluster_id: &ClusterId,
         metrics: Metrics,
     ) -> Result<Self, ClientError> {
-        Ok(Self {
-            http: http::builder(options)?.https_only(true).build().map_err(ClientError::Http)?,
-            cluster_id: cluster_id.header_value(),
-            metrics,
-        })
+        let http = http::builder(options)?.https_only(true).build().map_err(ClientError::Http)?;
+        Ok(Self { transport: Transport::Https(http), cluster_id: cluster_id.header_value(), metrics })
+    }
+
+    /// A client whose answers are `script`'s.
+    #[cfg(test)]
+    pub(crate) fn scripted(
+        script: std::sync::Arc<dyn Script>,
+        cluster_id: &ClusterId,
+        metrics: Metrics,
+    ) -> Self {
+        Self { transport: Transport::Scripted(script), cluster_id: cluster_id.header_value(), metrics }
     }
 
     /// Has STS verify `request`.
@@ -97,6 +123,22 @@ impl Client {
         result
     }
 
+    /// Asks `endpoint` for nothing, so that a connection to it stays open. What it says, or whether it says anything,
+    /// is of no interest.
+    pub async fn keep_warm(&self, endpoint: &Endpoint) {
+        match &self.transport {
+            Transport::Https(http) => {
+                let Ok(response) = http.get(format!("https://{}/", endpoint.host())).send().await else {
+                    return tracing::debug!(sts_host = endpoint.host(), "no connection is kept open");
+                };
+                // A connection whose answer was not read to its end is closed.
+                let _ = http::read(response, MAX_BODY).await;
+            }
+            #[cfg(test)]
+            Transport::Scripted(_) => {}
+        }
+    }
+
     async fn call(&self, request: &PresignedRequest) -> Result<CallerIdentity, StsError> {
         // The URL must leave as it was signed and as it was checked: where the HTTP client's own idea of it
         // differs by a byte, nothing is sent.
@@ -105,16 +147,8 @@ impl Client {
         if url.as_str() != signed {
             return Err(NoVerdict::Transport.into());
         }
-        let response = self
-            .http
-            .get(url)
-            .header(CLUSTER_ID_HEADER, self.cluster_id.clone())
-            .send()
-            .await
-            .map_err(|error| HttpFailure::of(&error))?;
-        let status = response.status().as_u16();
-        self.metrics.sts_response(request.endpoint().region_label(), status);
-        let body = http::read(response, MAX_BODY).await.map_err(NoVerdict::from);
+        let (status, body) = self.send(request, url).await?;
+        let body = body.map_err(NoVerdict::from);
         if status == 200 {
             return Ok(xml::caller_identity(&body?).map_err(NoVerdict::Unreadable)?);
         }
@@ -130,6 +164,27 @@ impl Client {
                 Err(classify(status, Err(xml::XmlError::Missing)))
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The status that comes back, and the body, or why it cannot be read.
+    async fn send(
+        &self,
+        request: &PresignedRequest,
+        url: reqwest::Url,
+    ) -> Result<(u16, Result<String, HttpFailure>), HttpFailure> {
+        match &self.transport {
+            Transport::Https(http) => {
+                let call = http.get(url).header(CLUSTER_ID_HEADER, self.cluster_id.clone());
+                let response = call.send().await.map_err(|error| HttpFailure::of(&error))?;
+                let status = response.status().as_u16();
+                self.metrics.sts_response(request.endpoint().region_label(), status);
+                Ok((status, http::read(response, MAX_BODY).await))
+            }
+            #[cfg(test)]
+            Transport::Scripted(script) => {
+                script.answer(request).await.map(|(status, body)| (status, Ok(body)))
+            }
         }
     }
 }

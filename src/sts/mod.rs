@@ -19,6 +19,8 @@ mod trust;
 mod verifier;
 pub mod xml;
 
+#[cfg(test)]
+pub(crate) use client::Script;
 pub use client::{Client, ClientError, ClientOptions, MAX_BODY};
 pub use connect_to::{ConnectTo, ConnectToError};
 pub use endpoint::{Endpoint, EndpointError, Endpoints, ExtraHost};

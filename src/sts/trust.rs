@@ -1,7 +1,10 @@
 //! Whom arngate believes to be STS: the system's roots (or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name),
 //! plus an optional bundle.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
 
@@ -36,18 +39,28 @@ pub enum TrustError {
     Tls(#[from] rustls::Error),
 }
 
+/// The system's roots, which are read once in a process: they are hundreds of files on many systems, and to read them
+/// for each client would be most of a start's time.
+fn system_roots() -> &'static RootCertStore {
+    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
+    ROOTS.get_or_init(|| {
+        let native = rustls_native_certs::load_native_certs();
+        for error in &native.errors {
+            tracing::warn!(%error, "a file of system CA certificates could not be read");
+        }
+        let mut roots = RootCertStore::empty();
+        // System stores hold an odd certificate now and then; one bad one must not cost all the others.
+        roots.add_parsable_certificates(native.certs);
+        roots
+    })
+}
+
 /// A TLS client that trusts the system's roots and those in `bundle`, with HTTP/1.1 alone: STS speaks no other.
 ///
 /// # Errors
 /// Where the bundle cannot be read, or there is no root at all.
 pub fn client_config(bundle: Option<&Path>) -> Result<ClientConfig, TrustError> {
-    let mut roots = RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    for error in &native.errors {
-        tracing::warn!(%error, "a file of system CA certificates could not be read");
-    }
-    // System stores hold an odd certificate now and then; one bad one must not cost all the others.
-    roots.add_parsable_certificates(native.certs);
+    let mut roots = system_roots().clone();
     if let Some(path) = bundle {
         let name = || path.display().to_string();
         let certificates = CertificateDer::pem_file_iter(path)

@@ -1,4 +1,6 @@
+mod audit;
 mod ec2;
+mod listener;
 
 use std::{
     sync::{
@@ -10,7 +12,9 @@ use std::{
 
 use jiff::Timestamp;
 
-use self::ec2::Ec2Metrics;
+pub(crate) use self::audit::AuditMetrics;
+pub use self::listener::{CertificateKind, Closed};
+use self::{ec2::Ec2Metrics, listener::ListenerMetrics};
 use prometheus::{
     CounterVec, Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -41,6 +45,7 @@ pub struct Metrics {
     crd_watch_failures: IntCounter,
     crd_status_writes: IntCounterVec,
     ec2: Ec2Metrics,
+    listener: ListenerMetrics,
     dynamic_file_failures: IntCounter,
     dynamic_latency: HistogramVec,
     dynamic_file_enabled: IntGauge,
@@ -53,14 +58,15 @@ pub struct Metrics {
     entries_kept: IntGaugeVec,
     last_good_load: IntGaugeVec,
     restored: IntGaugeVec,
-    /// In seconds since 1970; 0 while there is no snapshot on disk.
-    snapshot_confirmed_at: Arc<AtomicI64>,
+    /// In seconds since 1970, by backend; 0 while there is no snapshot of it on disk.
+    snapshots_confirmed_at: Arc<[(BackendMode, AtomicI64); 2]>,
     snapshot_confirmed: IntGaugeVec,
     snapshot_age: IntGaugeVec,
     snapshot_write_failures: IntCounter,
     event_failures: IntCounter,
     admission_reviews: IntCounterVec,
     verifier: VerifierMetrics,
+    audit: AuditMetrics,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -165,6 +171,7 @@ impl Metrics {
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
             verifier: VerifierMetrics::register(&registry)?,
+            audit: AuditMetrics::register(&registry)?,
             latency: histograms(
                 "authenticate_latency_seconds",
                 "Time to answer a TokenReview.",
@@ -192,6 +199,7 @@ impl Metrics {
             )?,
             sts_latency: histograms("sts_latency_seconds", "Time that STS calls took.", &["StsRegion"])?,
             ec2: Ec2Metrics::register(&registry)?,
+            listener: ListenerMetrics::register(&registry)?,
             backend_loaded: gauges(
                 "backend_loaded",
                 "1 once the backend has loaded its mappings, 0 before.",
@@ -224,16 +232,18 @@ impl Metrics {
                 "1 while the backend serves what an earlier run saw last, 0 otherwise.",
                 &["backend"],
             )?,
-            snapshot_confirmed_at: Arc::default(),
+            snapshots_confirmed_at: Arc::new(
+                [BackendMode::EksConfigMap, BackendMode::Crd].map(|backend| (backend, AtomicI64::new(0))),
+            ),
             snapshot_confirmed: gauges(
                 "snapshot_confirmed_timestamp_seconds",
                 "When the mappings in the snapshot on disk were last known to be in force, in seconds since 1970.",
-                &[],
+                &["backend"],
             )?,
             snapshot_age: gauges(
                 "snapshot_age_seconds",
                 "How long ago the mappings in the snapshot on disk were last known to be in force.",
-                &[],
+                &["backend"],
             )?,
             snapshot_write_failures: counter(
                 "snapshot_write_failures_total",
@@ -341,9 +351,16 @@ impl Metrics {
     pub fn backend_removed(&self, backend: BackendMode) {
         // A gauge that was never set is not there, and need not be removed.
         let _ = self.backend_loaded.remove_label_values(&[backend.name()]);
-        for gauges in
-            [&self.mappings, &self.entries_invalid, &self.entries_kept, &self.last_good_load, &self.restored]
-        {
+        self.set_confirmed_at(backend, 0);
+        for gauges in [
+            &self.mappings,
+            &self.entries_invalid,
+            &self.entries_kept,
+            &self.last_good_load,
+            &self.restored,
+            &self.snapshot_confirmed,
+            &self.snapshot_age,
+        ] {
             let _ = gauges.remove_label_values(&[backend.name()]);
         }
         for (kind, _) in Snapshot::empty().index().by_kind() {
@@ -392,9 +409,15 @@ impl Metrics {
         self.restored.with_label_values(&[backend.name()]).set(restored.into());
     }
 
-    /// Shows that the snapshot on disk was known to be in force at `confirmed_at`.
-    pub fn snapshot_kept(&self, confirmed_at: Timestamp) {
-        self.snapshot_confirmed_at.store(confirmed_at.as_second(), Ordering::Relaxed);
+    /// Shows that the snapshot of a backend on disk was known to be in force at `confirmed_at`.
+    pub fn snapshot_kept(&self, backend: BackendMode, confirmed_at: Timestamp) {
+        self.set_confirmed_at(backend, confirmed_at.as_second());
+    }
+
+    fn set_confirmed_at(&self, backend: BackendMode, seconds: i64) {
+        for (_, confirmed_at) in self.snapshots_confirmed_at.iter().filter(|(of, _)| *of == backend) {
+            confirmed_at.store(seconds, Ordering::Relaxed);
+        }
     }
 
     /// Counts a snapshot that could not be written.
@@ -418,10 +441,13 @@ impl Metrics {
     /// Where a figure cannot be written, which is a bug.
     pub fn render(&self, now: Timestamp) -> Result<(Vec<u8>, String), prometheus::Error> {
         // Before there is a snapshot on disk there are no figures of it.
-        let confirmed = self.snapshot_confirmed_at.load(Ordering::Relaxed);
-        if confirmed != 0 {
-            self.snapshot_confirmed.with_label_values::<&str>(&[]).set(confirmed);
-            self.snapshot_age.with_label_values::<&str>(&[]).set((now.as_second() - confirmed).max(0));
+        for (backend, confirmed) in self.snapshots_confirmed_at.iter() {
+            let confirmed = confirmed.load(Ordering::Relaxed);
+            if confirmed != 0 {
+                let age = (now.as_second() - confirmed).max(0);
+                self.snapshot_confirmed.with_label_values(&[backend.name()]).set(confirmed);
+                self.snapshot_age.with_label_values(&[backend.name()]).set(age);
+            }
         }
         let encoder = TextEncoder::new();
         let mut text = Vec::new();

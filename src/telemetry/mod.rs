@@ -9,8 +9,8 @@ mod logs;
 mod metrics;
 mod verifier;
 
-pub use audit::{Review, record};
+pub use audit::{AuditLog, AuditSettings, Destination, Recorder, RequestId, RequestIds, Review, record};
 pub use diagnosis::{Diagnosis, Quotes};
 pub use logs::{LogFormat, Verbosity, init};
-pub use metrics::{Metrics, StatusWrite};
+pub use metrics::{CertificateKind, Closed, Metrics, StatusWrite};
 pub(crate) use verifier::VerifierMetrics;

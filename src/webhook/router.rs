@@ -1,27 +1,22 @@
 //! Paths, methods and bounds; the decision itself is the authenticator's.
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use http::{
     HeaderValue, Method, Request, StatusCode,
     header::{ACCEPT, CONTENT_TYPE},
 };
-use hyper::body::Incoming;
+use hyper::body::{Body, Bytes};
 use jiff::Timestamp;
 
 use super::{
     admission::{self, Admission},
     answer::{self, Answer},
     body::{BodyBudget, BodyError, Limits},
-    health, token_review,
+    connections::Arriving,
+    health,
+    listener::Peer,
+    token_review,
 };
 use crate::{
     authenticator::{Authenticator, Decision},
@@ -37,7 +32,12 @@ pub struct Router {
     metrics: Metrics,
     bodies: BodyBudget,
     admission: Admission,
-    reviews: AtomicU64,
+    reviews: telemetry::RequestIds,
+    audit: Option<telemetry::Recorder>,
+    /// Whether `/metrics` and the health checks have an address of their own, and are not served beside the webhook.
+    operations_apart: bool,
+    /// Whether reviews are asked for by clients with certificates alone.
+    certified_alone: bool,
 }
 
 impl Router {
@@ -50,7 +50,10 @@ impl Router {
             metrics,
             bodies: BodyBudget::new(Limits::TOKEN_REVIEWS),
             admission: Admission::new(Vec::new(), Quotes::Withheld),
-            reviews: AtomicU64::new(0),
+            reviews: telemetry::RequestIds::new(),
+            audit: None,
+            operations_apart: false,
+            certified_alone: false,
         }
     }
 
@@ -60,18 +63,43 @@ impl Router {
         Self { admission, ..self }
     }
 
+    /// The same, each of whose decisions is written to an audit log by `audit`, where there is one.
+    #[must_use]
+    pub fn with_audit(self, audit: Option<telemetry::Recorder>) -> Self {
+        Self { audit, ..self }
+    }
+
+    /// The same, without `/metrics` and the health checks: [`Self::operate`] answers those elsewhere.
+    #[must_use]
+    pub fn with_operations_apart(self, operations_apart: bool) -> Self {
+        Self { operations_apart, ..self }
+    }
+
+    /// The same, which takes TokenReviews from clients with certificates alone. Edits of aws-auth are looked at for
+    /// everybody, since an API server shows admission webhooks none unless it is told to, and health checks have none.
+    #[must_use]
+    pub fn with_certified_alone(self, certified_alone: bool) -> Self {
+        Self { certified_alone, ..self }
+    }
+
     /// Answers one request.
     ///
     /// # Errors
     /// None: what goes wrong becomes an answer. The type is what hyper asks for.
-    pub async fn route(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        client: SocketAddr,
-    ) -> Result<Answer, Infallible> {
+    pub async fn route<B>(self: Arc<Self>, request: Request<B>, client: Peer) -> Result<Answer, Infallible>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
         let started = Instant::now();
-        let get = matches!(*request.method(), Method::GET | Method::HEAD);
         Ok(match request.uri().path() {
+            "/authenticate" if self.certified_alone && !client.certified => {
+                self.metrics.uncertified_request(started.elapsed());
+                answer::failure(
+                    StatusCode::UNAUTHORIZED,
+                    "a client certificate is wanted here; kube-apiserver shows the one in the webhook kubeconfig that it \
+                     read when it started",
+                )
+            }
             "/authenticate" if request.method() == Method::POST => {
                 match self.authenticate(request, client, started).await {
                     Ok(answer) => answer,
@@ -92,26 +120,57 @@ impl Router {
                 answer
             }
             admission::PATH => answer::method_not_allowed("POST"),
-            "/healthz" if get => health::healthz(),
-            "/readyz" if get => {
-                let form = health::Form::asked(request.uri().query(), request.headers().get(ACCEPT));
-                health::readyz(&self.authenticator.chain.get(), form)
-            }
-            "/metrics" if get => self.metrics(),
-            "/healthz" | "/readyz" | "/metrics" => answer::method_not_allowed("GET"),
-            _ => answer::failure(
+            _ if self.operations_apart => answer::failure(
                 StatusCode::NOT_FOUND,
-                "no such path; served are /authenticate, /validate/aws-auth, /healthz, /readyz and /metrics",
+                "no such path; served are /authenticate and /validate/aws-auth, and /healthz, /readyz and /metrics at \
+                 the address of server.metricsAddress",
             ),
+            _ => self.operation(&request).unwrap_or_else(|| {
+                answer::failure(
+                    StatusCode::NOT_FOUND,
+                    "no such path; served are /authenticate, /validate/aws-auth, /healthz, /readyz and /metrics",
+                )
+            }),
         })
     }
 
-    async fn authenticate(
+    /// Answers one request at an address where no reviews are asked for.
+    ///
+    /// # Errors
+    /// None, as [`Self::route`].
+    pub async fn operate(self: Arc<Self>, request: Request<Arriving>, _: Peer) -> Result<Answer, Infallible> {
+        Ok(self.operation(&request).unwrap_or_else(|| {
+            answer::failure(
+                StatusCode::NOT_FOUND,
+                "no such path; served here are /healthz, /readyz and /metrics",
+            )
+        }))
+    }
+
+    /// `None` where the path is none of theirs.
+    fn operation(&self, request: &Request<Arriving>) -> Option<Answer> {
+        let get = matches!(*request.method(), Method::GET | Method::HEAD);
+        Some(match request.uri().path() {
+            "/healthz" | "/readyz" | "/metrics" if !get => answer::method_not_allowed("GET"),
+            "/healthz" => health::healthz(),
+            "/readyz" => {
+                let form = health::Form::asked(request.uri().query(), request.headers().get(ACCEPT));
+                health::readyz(&self.authenticator.chain.get(), form)
+            }
+            "/metrics" => self.metrics(),
+            _ => return None,
+        })
+    }
+
+    async fn authenticate<B>(
         &self,
-        request: Request<Incoming>,
-        client: SocketAddr,
+        request: Request<B>,
+        client: Peer,
         started: Instant,
-    ) -> Result<Answer, Answer> {
+    ) -> Result<Answer, Answer>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
         let review = read(&self.bodies, request).await?;
         let version = review.api_version;
         let served = self.served_audiences(&review.spec.audiences);
@@ -119,10 +178,13 @@ impl Router {
             Some(_) => self.authenticator.authenticate(&review.spec.token, Timestamp::now()).await,
             None => Decision::without_caller(Outcome::Denied(Denial::Audience)),
         };
-        let id = self.reviews.fetch_add(1, Ordering::Relaxed);
-        let duration = started.elapsed();
+        let (id, decided_at, duration) = (self.reviews.next(), Timestamp::now(), started.elapsed());
         self.metrics.decision(&decision.outcome, duration);
-        telemetry::record(telemetry::Review { id, client, duration }, &decision);
+        telemetry::record(
+            telemetry::Review { id, client: client.address, decided_at, duration },
+            &decision,
+            self.audit.as_ref(),
+        );
         Ok(answer::review(version, served.unwrap_or_default(), &decision.outcome))
     }
 
@@ -151,7 +213,10 @@ impl Router {
 }
 
 /// Reads a TokenReview within its bounds. No message of a failure quotes the body, which may hold a token.
-async fn read(budget: &BodyBudget, request: Request<Incoming>) -> Result<token_review::Request, Answer> {
+async fn read<B>(budget: &BodyBudget, request: Request<B>) -> Result<token_review::Request, Answer>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let is_json = request.headers().get(CONTENT_TYPE).is_none_or(|content_type| {
         let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
         essence.trim_ascii().eq_ignore_ascii_case(b"application/json")

@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput};
 
-use super::{Node, Position, Value};
+use super::{Node, Position, Text, Value};
 
 /// How much is taken.
 #[derive(Debug, Clone, Copy)]
@@ -199,7 +199,12 @@ impl<'a> Loader<'a> {
             Event::Scalar(text, style, anchor, _tag) => {
                 let null =
                     style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-                (if null { Value::Null } else { Value::Scalar(text.into()) }, anchor)
+                let value = match style {
+                    _ if null => Value::Null,
+                    ScalarStyle::Plain => Value::Scalar(Text::plain(text)),
+                    _ => Value::Scalar(text.into()),
+                };
+                (value, anchor)
             }
             Event::SequenceStart(anchor, _tag) => {
                 let mut items: Vec<Node> = Vec::new();

@@ -6,6 +6,8 @@
 
 mod load;
 mod node;
+mod text;
 
 pub use load::{First, Limits, Rest, YamlError, parse, parse_first};
 pub use node::{Node, Position, Value};
+pub use text::Text;

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use super::Text;
+
 /// Where something stands, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
@@ -33,7 +35,7 @@ pub enum Value {
     /// Nothing: an empty value, `~` or `null`.
     Null,
     /// Any other scalar, as the text that was written.
-    Scalar(Box<str>),
+    Scalar(Text),
     /// A list.
     Sequence(Vec<Node>),
     /// Keys and values in their order; a key may be there twice.

@@ -53,7 +53,7 @@ async fn kubectl_describe_shows_what_is_wrong_once_however_many_arngates_there_a
         assert!(server.metrics().await.contains("event_failures_total 0"), "{}", server.log_text());
     }
 
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac.yaml");
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac/rbac.yaml");
     kubectl(&["apply", "-f", manifest.to_str().unwrap()]).await;
     let account = "--as=system:serviceaccount:kube-system:arngate";
     assert_eq!(kubectl(&["auth", "can-i", "create", "events", "-n", "kube-system", account]).await, "yes\n");

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::support::{self, ACCOUNT, CLUSTER_ID, Server, Setup, post, token};
 
-/// A cluster whose webhook is arngate with the backend CRD, by the service account of `deploy/rbac.yaml`.
+/// A cluster whose webhook is arngate with the backend CRD, by the service account of `deploy/rbac`.
 struct Cluster {
     server: Server,
     plane: ControlPlane,
@@ -44,7 +44,7 @@ pub(crate) async fn apply(plane: &ControlPlane, object: &Value) {
     assert!(output.success(), "{object}: {}", output.stderr);
 }
 
-/// A kubeconfig of the service account that `deploy/rbac.yaml` makes.
+/// A kubeconfig of the service account that `deploy/rbac` makes.
 async fn own_kubeconfig(plane: &ControlPlane) -> String {
     let token = kubectl(plane, &["create", "token", "arngate", "-n", "kube-system"]).await;
     plane.kubeconfig_with_token(token.trim()).unwrap().to_str().unwrap().to_owned()
@@ -52,7 +52,7 @@ async fn own_kubeconfig(plane: &ControlPlane) -> String {
 
 /// Installs the kind, and waits until the API server serves it.
 pub(crate) async fn install_the_kind(plane: &ControlPlane) {
-    kubectl(plane, &["apply", "-f", manifest("iamidentitymapping.yaml").to_str().unwrap()]).await;
+    kubectl(plane, &["apply", "-f", manifest("crd/iamidentitymapping.yaml").to_str().unwrap()]).await;
     let name = "crd/iamidentitymappings.iamauthenticator.k8s.aws";
     kubectl(plane, &["wait", "--for=condition=Established", name, "--timeout=20s"]).await;
 }
@@ -100,7 +100,9 @@ impl Cluster {
         let (emulator, principals) = support::emulator().await;
         // arngate's own kubeconfig needs a token that only a running API server gives, so that one starts first.
         let mut plane = ControlPlane::builder().start().await.unwrap();
-        kubectl(&plane, &["apply", "-f", manifest("rbac.yaml").to_str().unwrap()]).await;
+        for rights in ["rbac/rbac.yaml", "crd/rbac.yaml"] {
+            kubectl(&plane, &["apply", "-f", manifest(rights).to_str().unwrap()]).await;
+        }
         let kubeconfig = own_kubeconfig(&plane).await;
         let server = Setup::new(&emulator, server).arg("--kubeconfig", &kubeconfig).start();
         plane.set_webhook(Some(Webhook {
@@ -271,7 +273,7 @@ async fn rights_that_are_missing_are_told_and_cost_no_more_than_they_must() {
     .await;
     assert_eq!(cluster.whoami(&bob).await.unwrap()["username"], "bob", "without a status");
     assert_eq!(status(plane, "bob").await, Value::Null);
-    kubectl(plane, &["apply", "-f", manifest("rbac.yaml").to_str().unwrap()]).await;
+    kubectl(plane, &["apply", "-f", manifest("crd/rbac.yaml").to_str().unwrap()]).await;
     until("the status", SECONDS(60), async || status(plane, "bob").await["canonicalARN"] == arn("user/bob"))
         .await;
 
@@ -285,7 +287,7 @@ async fn rights_that_are_missing_are_told_and_cost_no_more_than_they_must() {
     .await;
     assert_eq!(fresh.review(&token(&carol)).await.user()["username"], "carol");
     fresh.review(&token(&bob)).await.assert_no_verdict(503);
-    kubectl(plane, &["apply", "-f", manifest("rbac.yaml").to_str().unwrap()]).await;
+    kubectl(plane, &["apply", "-f", manifest("crd/rbac.yaml").to_str().unwrap()]).await;
     fresh.wait_until_ready().await;
     assert_eq!(fresh.review(&token(&bob)).await.user()["username"], "bob");
 }

@@ -1,4 +1,4 @@
-//! `arngate doctor` and `arngate explain` on a real control plane, by the rights of `deploy/rbac.yaml`; and doctor in the
+//! `arngate doctor` and `arngate explain` on a real control plane, by the rights of `deploy/rbac` and `deploy/crd`; and doctor in the
 //! place of aws-iam-authenticator.
 
 use std::{fs, net::TcpListener, path::Path};
@@ -32,8 +32,10 @@ async fn rights_and_mappings_are_told_as_the_api_server_has_them() {
     let cluster = Cluster::start(VERSIONS[0]).await;
     let plane = &cluster.control_plane;
     install_the_kind(plane).await;
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac.yaml");
-    kubectl(plane, &["apply", "-f", manifest.to_str().unwrap()]).await;
+    for rights in ["deploy/rbac/rbac.yaml", "deploy/crd/rbac.yaml"] {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join(rights);
+        kubectl(plane, &["apply", "-f", manifest.to_str().unwrap()]).await;
+    }
     let service_account = kubectl(plane, &["create", "token", "arngate", "-n", "kube-system"]).await;
     let kubeconfig = plane.kubeconfig_with_token(service_account.trim()).unwrap();
     let (config, kubeconfig) = (cluster.server.path("config.yaml"), kubeconfig.to_str().unwrap().to_owned());

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of it")]
 
 pub mod verify;
+pub mod wire;
 
 use std::{
     fs,
@@ -68,6 +69,7 @@ pub struct Setup {
     config: String,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    prelude: &'static str,
 }
 
 impl Setup {
@@ -92,7 +94,12 @@ impl Setup {
             state.display(),
             kubeconfig.display(),
         );
-        Self { folder, config, args: Vec::new(), env: Vec::new() }
+        Self { folder, config, args: Vec::new(), env: Vec::new(), prelude: "" }
+    }
+
+    /// Has a shell do `prelude` before it becomes the server.
+    pub fn after(self, prelude: &'static str) -> Self {
+        Self { prelude, ..self }
     }
 
     pub fn arg(mut self, flag: &str, value: &str) -> Self {
@@ -111,26 +118,35 @@ impl Setup {
 
     /// Starts it, and waits until it listens.
     pub fn start(self) -> Server {
-        let Self { folder, config, args, env } = self;
+        let Self { folder, config, args, env, prelude } = self;
         let file = folder.path().join("config.yaml");
         fs::write(&file, config).unwrap();
         let log = folder.path().join("log");
-        let child = spawn(&file, &args, &env, &log);
-        let mut server = Server { child, folder, args, env, log, url: String::new(), health: String::new() };
+        let child = spawn(&file, &args, &env, prelude, &log);
+        let (url, health) = (String::new(), String::new());
+        let mut server = Server { child, folder, args, env, prelude, log, url, health };
         server.wait_until_it_listens();
         server
     }
 }
 
-fn spawn(file: &Path, args: &[String], env: &[(String, String)], log: &Path) -> Child {
-    let log = fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
-    arngate()
+fn spawn(file: &Path, args: &[String], env: &[(String, String)], prelude: &str, log: &Path) -> Child {
+    let append = |path: &Path| fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+    let mut command = arngate();
+    if !prelude.is_empty() {
+        let program = command.get_program().to_owned();
+        let mut shell = Command::new("sh");
+        shell.env_clear().envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        shell.args(["-c", &format!("{prelude}; exec \"$@\""), "sh"]).arg(program).stdin(Stdio::null());
+        command = shell;
+    }
+    command
         .args(["server", "-l", "json", "-v", "trace", "-c"])
         .arg(file)
         .args(args)
         .envs(env.iter().map(|(key, value)| (key, value)))
-        .stdout(Stdio::null())
-        .stderr(log)
+        .stdout(append(&log.with_file_name("stdout")))
+        .stderr(append(log))
         .spawn()
         .unwrap()
 }
@@ -141,6 +157,7 @@ pub struct Server {
     folder: tempfile::TempDir,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    prelude: &'static str,
     log: PathBuf,
     /// `https://localhost:PORT/authenticate`
     pub url: String,
@@ -178,6 +195,11 @@ impl Server {
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it has printed on standard output, which is nothing as a rule.
+    pub fn stdout_text(&self) -> String {
+        fs::read_to_string(self.path("stdout")).unwrap_or_default()
     }
 
     pub fn log_text(&self) -> String {
@@ -262,7 +284,7 @@ impl Server {
         let port = self.url.rsplit(':').next().unwrap().split('/').next().unwrap().to_owned();
         let mut args = self.args.clone();
         args.extend(["--port".to_owned(), port]);
-        self.child = spawn(&self.path("config.yaml"), &args, &self.env, &self.log);
+        self.child = spawn(&self.path("config.yaml"), &args, &self.env, self.prelude, &self.log);
         self.wait_until_it_listens();
     }
 }

@@ -11,7 +11,8 @@ use super::{Figures, LoadFigures};
 use crate::{
     load::{
         AnswerKind, Arrivals, Client, Counts, KubeconfigError, Mix, Population, Report, ReviewVersion,
-        SendError, Session, SessionError, Source, StsView, Target, TargetError, TokenError, Via, webhook_of,
+        ScheduleError, SendError, Session, SessionError, Source, StsView, Target, TargetError, TokenError,
+        TooFewMappings, Via, webhook_of,
     },
     servers::{Limits, Server, ServerError, Settings, StsThread, StsThreadError, UsageError},
     sts::{Conditions, Emulator, Latency, Principal},
@@ -66,6 +67,12 @@ pub enum MeasureError {
     /// Its cost cannot be read.
     #[error(transparent)]
     Usage(#[from] UsageError),
+    /// A load is none.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// There are too few mappings.
+    #[error(transparent)]
+    Mappings(#[from] TooFewMappings),
     /// Figures of something else than was meant.
     #[error(
         "{program}, {load}: of {requests} requests {wrong} did not come to what they should, so that the figures would mean nothing:\n{report}"
@@ -172,6 +179,16 @@ impl Measurement {
             memory_1k,
             memory_10k: self.with_many(program).await?,
         })
+    }
+
+    /// Measures one program once, by distinct tokens alone.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
+    pub async fn measure_distinct(&self, program: &Program) -> Result<LoadFigures, MeasureError> {
+        let (server, session) = self.start(program, &self.few).await?;
+        self.load(program, &server, &session, distinct("warming up", self.requests / 10)).await?;
+        self.load(program, &server, &session, distinct("distinct tokens", self.requests)).await
     }
 
     async fn with_few(

@@ -59,6 +59,18 @@ impl Assets {
         self.control_plane.join("kubectl")
     }
 
+    /// kubeadm, of the same version. `KUBEBUILDER_ASSETS` doesn't have it.
+    #[must_use]
+    pub fn kubeadm(&self) -> PathBuf {
+        self.built.join("bin/kubeadm")
+    }
+
+    /// helm. `KUBEBUILDER_ASSETS` doesn't have it.
+    #[must_use]
+    pub fn helm(&self) -> PathBuf {
+        self.built.join("bin/helm")
+    }
+
     /// The Go client `aws-iam-authenticator`. `KUBEBUILDER_ASSETS` doesn't have it.
     #[must_use]
     pub fn go_authenticator(&self) -> PathBuf {

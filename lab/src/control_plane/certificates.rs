@@ -11,6 +11,7 @@ use super::{Directory, Error};
 #[derive(Debug)]
 pub(super) struct Certificates {
     pub(super) ca: PathBuf,
+    pub(super) ca_key: PathBuf,
     pub(super) server: PathBuf,
     pub(super) server_key: PathBuf,
     /// Of a client in `system:masters`.
@@ -38,6 +39,7 @@ impl Certificates {
         let service_account = KeyPair::generate()?;
         Ok(Self {
             ca: directory.write_private("ca.pem", &ca.pem())?,
+            ca_key: directory.write_private("ca.key", &ca.key().serialize_pem())?,
             server,
             server_key,
             admin,

@@ -268,6 +268,12 @@ impl ControlPlane {
         &self.certificates.ca
     }
 
+    /// The key of that CA, which also signs client certificates.
+    #[must_use]
+    pub fn ca_key_file(&self) -> &Path {
+        &self.certificates.ca_key
+    }
+
     /// What kube-apiserver writes, over all its starts.
     #[must_use]
     pub fn apiserver_log(&self) -> &Path {

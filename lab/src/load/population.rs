@@ -33,6 +33,14 @@ pub struct Population {
     strangers: usize,
 }
 
+/// A file of mappings that would have to leave some of the population out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{mappings} mappings are too few: the population has {own} of its own")]
+pub struct TooFewMappings {
+    own: usize,
+    mappings: usize,
+}
+
 impl Population {
     /// Makes principals up. The same counts give the same principals.
     #[must_use]
@@ -79,6 +87,58 @@ impl Population {
     /// `mapRoles` and `mapUsers` that let all of them in but the strangers: YAML, each line after `indent`.
     #[must_use]
     pub fn mappings(&self, indent: &str) -> String {
+        let mut yaml = String::new();
+        for (list, arn, entries) in self.lists() {
+            if !entries.is_empty() {
+                // Writing to a string does not fail.
+                let _ = writeln!(yaml, "{indent}{list}:");
+            }
+            for Entry { arn: value, username, groups } in entries {
+                let _ = writeln!(
+                    yaml,
+                    "{indent}- {{{arn}: {}, username: {}, groups: [{}]}}",
+                    quoted(&value),
+                    quoted(&username),
+                    groups.join(", ")
+                );
+            }
+        }
+        yaml
+    }
+
+    /// The same as a file of the backend DynamicFile with this version and `mappings` entries: those beyond the
+    /// population's own are of roles that nobody has.
+    ///
+    /// # Errors
+    /// Where there are more of the population's own.
+    pub fn dynamic_file(&self, mappings: usize, version: u64) -> Result<String, TooFewMappings> {
+        let mut lists = self.lists();
+        let own = lists.iter().map(|(.., entries)| entries.len()).sum();
+        let others = mappings.checked_sub(own).ok_or(TooFewMappings { own, mappings })?;
+        let [(_, _, roles), _] = &mut lists;
+        roles.extend((0..others).map(|number| Entry {
+            arn: format!("arn:aws:iam::{ACCOUNT}:role/other-{number:06}"),
+            username: format!("other-{number:06}"),
+            groups: &["lab"],
+        }));
+        let mut json = format!("{{\"Version\": \"{version}\"");
+        for (list, arn, entries) in lists {
+            let entries: Vec<String> = entries
+                .into_iter()
+                .map(|Entry { arn: value, username, groups }| {
+                    let (value, username) = (quoted(&value), quoted(&username));
+                    let groups = serde_json::Value::from(groups);
+                    format!("{{\"{arn}\":{value},\"username\":{username},\"groups\":{groups}}}")
+                })
+                .collect();
+            let _ = write!(json, ",\n\"{list}\": [\n{}\n]", entries.join(",\n"));
+        }
+        json.push_str("}\n");
+        Ok(json)
+    }
+
+    /// Each list's name, the name of the field with the ARN, and the entries.
+    fn lists(&self) -> [(&'static str, &'static str, Vec<Entry>); 2] {
         let mapped = self.all.len() - self.strangers.min(self.all.len());
         let found: Vec<Arc<Principal>> =
             self.all.iter().take(mapped).filter_map(|keys| self.table.get(&keys.access_key_id)).collect();
@@ -93,40 +153,33 @@ impl Population {
             }
         }
         roles.dedup();
-        let mut yaml = String::new();
-        // Writing to a string does not fail; JSON's quoting is YAML's.
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        if !roles.is_empty() {
-            let _ = writeln!(yaml, "{indent}mapRoles:");
-            for role in roles {
-                let name = role.rsplit('/').next().unwrap_or_default();
-                let (username, groups) = if name == NODE_ROLE {
-                    ("system:node:{{SessionName}}", "[system:bootstrappers, system:nodes]")
-                } else {
-                    ("{{SessionName}}", "[lab]")
-                };
-                let _ = writeln!(
-                    yaml,
-                    "{indent}- {{rolearn: {}, username: {}, groups: {groups}}}",
-                    quoted(&role),
-                    quoted(username)
-                );
-            }
-        }
-        if !users.is_empty() {
-            let _ = writeln!(yaml, "{indent}mapUsers:");
-            for user in users {
-                let name = user.rsplit('/').next().unwrap_or_default();
-                let _ = writeln!(
-                    yaml,
-                    "{indent}- {{userarn: {}, username: {}, groups: [lab]}}",
-                    quoted(&user),
-                    quoted(name)
-                );
-            }
-        }
-        yaml
+        let name = |arn: &str| arn.rsplit('/').next().unwrap_or_default().to_owned();
+        let role = |arn: String| {
+            let (username, groups): (_, &'static [_]) = if name(&arn) == NODE_ROLE {
+                ("system:node:{{SessionName}}", &["system:bootstrappers", "system:nodes"])
+            } else {
+                ("{{SessionName}}", &["lab"])
+            };
+            Entry { arn, username: username.to_owned(), groups }
+        };
+        let user = |arn: String| Entry { username: name(&arn), arn, groups: &["lab"] };
+        [
+            ("mapRoles", "rolearn", roles.into_iter().map(role).collect()),
+            ("mapUsers", "userarn", users.into_iter().map(user).collect()),
+        ]
     }
+}
+
+/// How somebody is mapped.
+struct Entry {
+    arn: String,
+    username: String,
+    groups: &'static [&'static str],
+}
+
+/// JSON's quoting is YAML's.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// `i-` and 17 hexadecimal digits, as EC2 has them.
@@ -154,6 +207,19 @@ mod tests {
         // Neither nodes nor sessions have entries of their own.
         assert_eq!((entries("mapRoles"), entries("mapUsers")), (3, 2), "{text}");
         assert!(!text.contains("stranger"));
+    }
+
+    #[test]
+    fn a_file_of_mappings_has_everybody_and_as_many_others_as_there_is_room() {
+        let counts = Counts { nodes: 3, roles: 2, users: 2, strangers: 4, ..Counts::default() };
+        let population = Population::generated(counts);
+        let json: serde_json::Value = serde_json::from_str(&population.dynamic_file(12, 7).unwrap()).unwrap();
+        let entries = |key: &str| json[key].as_array().unwrap().clone();
+        assert_eq!((entries("mapRoles").len(), entries("mapUsers").len()), (10, 2));
+        assert_eq!((&json["Version"], &entries("mapUsers")[0]["groups"]), (&"7".into(), &["lab"].into()));
+        assert_eq!(entries("mapRoles")[0]["rolearn"], "arn:aws:iam::111122223333:role/lab-node");
+        let error = population.dynamic_file(4, 7).unwrap_err();
+        assert_eq!(error, TooFewMappings { own: 5, mappings: 4 });
     }
 
     #[test]

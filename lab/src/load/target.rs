@@ -51,7 +51,7 @@ pub struct Target {
     /// What is asked there.
     pub(super) via: Via,
     /// The address that was checked, which connections are made to.
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     pub(super) server_name: rustls::pki_types::ServerName<'static>,
     pub(super) tls: std::sync::Arc<rustls::ClientConfig>,
 }

@@ -12,6 +12,7 @@ use crate::{
 };
 
 const MOST_PRINCIPALS: usize = 1_000_000;
+const MOST_MAPPINGS: usize = 140_000;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Scenario {
@@ -25,8 +26,8 @@ impl Scenario {
             .ok_or_else(|| ScenarioError { position: start, message: "it is empty".to_owned() })?;
         let fields = Fields::of(&document, &["name", "cluster", "steps"])?;
         let cluster = fields.node("cluster").ok_or_else(|| fields.wrong("there is no cluster"))?;
-        let cluster =
-            Fields::of(cluster, &["nodes", "roles", "users", "strangers", "apiservers", "timeout"])?;
+        let known = &["nodes", "roles", "users", "strangers", "mappings", "apiservers", "timeout"];
+        let cluster = Fields::of(cluster, known)?;
         let count = |key| cluster.parsed::<usize>(key).map(Option::unwrap_or_default);
         let counts = Counts {
             nodes: count("nodes")?,
@@ -39,6 +40,13 @@ impl Scenario {
         if all.iter().any(|count| *count > MOST_PRINCIPALS) || all.iter().sum::<usize>() == 0 {
             return Err(cluster.wrong("expected at least one principal, and at most a million of a kind"));
         }
+        let mappings = mapping_count(cluster)?;
+        // All nodes have one.
+        let least = counts.nodes.min(1) + counts.roles + counts.users;
+        if mappings.is_some_and(|mappings| mappings < least) {
+            return Err(cluster.wrong(too_few(least)));
+        }
+        let step = |node| step(node, mappings.map(|_| least));
         let steps = fields.list("steps")?.iter().map(step).collect::<Result<Vec<_>, _>>()?;
         if steps.is_empty() {
             return Err(fields.wrong("there are no steps"));
@@ -48,33 +56,56 @@ impl Scenario {
             counts,
             apiservers: cluster.parsed("apiservers")?.unwrap_or(1),
             timeout: cluster.duration("timeout")?.unwrap_or(DEFAULT_TIMEOUT),
+            mappings,
             steps,
         })
     }
 }
 
-fn step(node: &Node) -> Result<Step, ScenarioError> {
-    let fields = Fields::of(node, &["sts", "restart", "load", "wait"])?;
-    if node.as_mapping().is_none_or(|fields| fields.len() != 1) {
-        return Err(fields.wrong("expected one of sts, restart, load and wait in each step"));
-    }
-    if let Some(load) = fields.node("load") {
-        return Ok(Step::Load(load_step(load)?));
-    }
-    match fields.duration("wait")? {
-        Some(duration) => Ok(Step::Wait(duration)),
-        None => event(fields).map(Step::Event),
+/// A file of 16 MiB, which is the longest that arngate reads, has some 140,000.
+fn mapping_count(fields: Fields<'_>) -> Result<Option<usize>, ScenarioError> {
+    match fields.parsed("mappings")? {
+        Some(count) if !(1..=MOST_MAPPINGS).contains(&count) => {
+            Err(fields.wrong(format!("mappings: expected a number from 1 to {MOST_MAPPINGS}")))
+        }
+        count => Ok(count),
     }
 }
 
-fn event(fields: Fields<'_>) -> Result<Event, ScenarioError> {
+fn too_few(least: usize) -> String {
+    format!("mappings: expected {least} at least, one for each role and user and one for all nodes")
+}
+
+/// There have to be `least` mappings, where they are in a file.
+fn step(node: &Node, least: Option<usize>) -> Result<Step, ScenarioError> {
+    let fields = Fields::of(node, &["sts", "restart", "mappings", "load", "wait"])?;
+    if node.as_mapping().is_none_or(|fields| fields.len() != 1) {
+        return Err(fields.wrong("expected one of sts, restart, mappings, load and wait in each step"));
+    }
+    if let Some(load) = fields.node("load") {
+        return Ok(Step::Load(load_step(load, least)?));
+    }
+    match fields.duration("wait")? {
+        Some(duration) => Ok(Step::Wait(duration)),
+        None => event(fields, least).map(Step::Event),
+    }
+}
+
+fn event(fields: Fields<'_>, least: Option<usize>) -> Result<Event, ScenarioError> {
     if let Some(sts) = fields.node("sts") {
         return Ok(Event::Sts(conditions(sts)?));
+    }
+    if let Some(count) = mapping_count(fields)? {
+        return match least {
+            None => Err(fields.wrong("say in cluster how many mappings there are at the beginning")),
+            Some(least) if count < least => Err(fields.wrong(too_few(least))),
+            Some(_) => Ok(Event::Mappings(count)),
+        };
     }
     match fields.text("restart")? {
         Some("term") => Ok(Event::Restart(Ending::Term)),
         Some("kill") => Ok(Event::Restart(Ending::Kill)),
-        _ => Err(fields.wrong("expected sts: {…}, restart: term or restart: kill")),
+        _ => Err(fields.wrong("expected sts: {…}, restart: term, restart: kill or mappings: 1000")),
     }
 }
 
@@ -90,7 +121,7 @@ fn conditions(node: &Node) -> Result<Conditions, ScenarioError> {
     })
 }
 
-fn load_step(node: &Node) -> Result<LoadStep, ScenarioError> {
+fn load_step(node: &Node, least: Option<usize>) -> Result<LoadStep, ScenarioError> {
     let known = [
         "title",
         "rate",
@@ -116,9 +147,9 @@ fn load_step(node: &Node) -> Result<LoadStep, ScenarioError> {
     mix.check().map_err(|error| fields.wrong(error.to_string()))?;
     let mut meanwhile = Vec::new();
     for node in fields.list("meanwhile")? {
-        let fields = Fields::of(node, &["after", "sts", "restart"])?;
+        let fields = Fields::of(node, &["after", "sts", "restart", "mappings"])?;
         let after = fields.duration("after")?.ok_or_else(|| fields.wrong("there is no after: 3s"))?;
-        meanwhile.push((after, event(fields)?));
+        meanwhile.push((after, event(fields, least)?));
     }
     meanwhile.sort_by_key(|(after, _)| *after);
     Ok(LoadStep {
@@ -165,7 +196,7 @@ mod tests {
 
     const TEXT: &str = "
 name: Everything
-cluster: {nodes: 100, roles: 10, users: 10, apiservers: 3, timeout: 5s}
+cluster: {nodes: 100, roles: 10, users: 10, mappings: 1000, apiservers: 3, timeout: 5s}
 steps:
 - sts: {latency: 'lognormal=20ms,0.5', limit: 100/s}
 - load:
@@ -182,6 +213,7 @@ steps:
     meanwhile:
     - {after: 4s, restart: kill}
     - {after: 2s, sts: {fault: status=503, share: 0.5}}
+    - {after: 3s, mappings: 500}
 - load: {parallel: 8, duration: 1s, garbage: 1}
 ";
 
@@ -205,7 +237,9 @@ steps:
         assert_eq!(quiet.expected.sts_calls_per_100, Some(20.0));
         assert_eq!((restart, wait), (&Event::Restart(Ending::Term), &Duration::from_secs(2)));
         assert!(matches!(restarted.meanwhile[0].1, Event::Sts(_)), "in the order of time");
-        assert_eq!(restarted.meanwhile[1], (Duration::from_secs(4), Event::Restart(Ending::Kill)));
+        assert_eq!(restarted.meanwhile[1], (Duration::from_secs(3), Event::Mappings(500)));
+        assert_eq!(restarted.meanwhile[2], (Duration::from_secs(4), Event::Restart(Ending::Kill)));
+        assert_eq!(scenario.mappings, Some(1000));
         assert_eq!(closed.model, Model::Closed(8, Duration::from_secs(1)));
     }
 
@@ -223,7 +257,8 @@ steps:
         assert_eq!(restarted.count, Some(60));
         let Model::Open(stages) = &restarted.model else { panic!() };
         assert!((stages[1].to - 50.0).abs() < 1e-9);
-        assert_eq!(restarted.meanwhile[1].0, Duration::from_millis(800));
+        assert_eq!(restarted.meanwhile[1], (Duration::from_millis(600), Event::Mappings(50)));
+        assert_eq!((restarted.meanwhile[2].0, scenario.mappings), (Duration::from_millis(800), Some(100)));
     }
 
     #[test]
@@ -243,13 +278,17 @@ steps:
             ("rate: 20", "rte: 20", "line 8, column 5: \"rte\" is not known here"),
             ("rate: 20", "rate: x", "line 8"),
             ("limit: 100/s", "limit: lots", "limit: \"lots\": expected requests a second"),
-            ("restart: term", "restart: softly", "restart: term or restart: kill"),
+            ("restart: term", "restart: softly", "restart: term, restart: kill or mappings: 1000"),
             ("repeat: 0.9", "repeat: 9", "repeat: expected a number from 0 to 1"),
             ("'100:5s'", "'100'", "\"100\": expected FROM:TO:DURATION"),
             ("    duration: 10s\n", "", "expected rate and duration"),
-            ("- wait: 2s", "- {wait: 2s, restart: term}", "one of sts, restart, load and wait"),
+            ("- wait: 2s", "- {wait: 2s, restart: term}", "one of sts, restart, mappings, load and wait"),
             ("nodes: 100, roles: 10, users: 10, ", "", "at least one principal"),
             ("after: 4s, ", "", "there is no after"),
+            ("mappings: 500", "mappings: 0", "mappings: expected a number from 1 to"),
+            ("mappings: 1000, ", "", "say in cluster how many"),
+            ("mappings: 1000", "mappings: 20", "mappings: expected 21 at least"),
+            ("mappings: 500", "mappings: 20", "mappings: expected 21 at least"),
         ] {
             assert!(TEXT.contains(from), "{from}");
             let error = Scenario::parse(&TEXT.replacen(from, to, 1)).unwrap_err().to_string();

@@ -3,6 +3,7 @@
 //! ```text
 //! FILE ─▶ file ─▶ Scenario ─▶ player ─┬─▶ sts:      the emulator's conditions change
 //!                                     ├─▶ restart:  arngate ends, and starts on the same port
+//!                                     ├─▶ mappings: the file of mappings is replaced
 //!                                     ├─▶ load:     a load, and what happens meanwhile ─▶ Report
 //!                                     └─▶ wait:
 //! ```
@@ -11,11 +12,13 @@
 pub mod cli;
 mod fields;
 mod file;
+mod mappings;
 mod player;
 
 use std::time::Duration;
 
 pub use fields::ScenarioError;
+pub use mappings::MappingsFileError;
 pub use player::{Outcome, PlayError, play};
 
 use crate::{
@@ -34,6 +37,9 @@ pub struct Scenario {
     pub apiservers: usize,
     /// How long they wait for an answer.
     pub timeout: Duration,
+    /// How many mappings there are, in a file that is replaced while arngate runs; where absent, everybody's are in its
+    /// configuration.
+    pub mappings: Option<usize>,
     /// What happens, one after the other.
     pub steps: Vec<Step>,
 }
@@ -56,6 +62,8 @@ pub enum Event {
     Sts(Conditions),
     /// arngate ends and starts again.
     Restart(Ending),
+    /// There are so many mappings from now on.
+    Mappings(usize),
 }
 
 /// How arngate ends.
@@ -109,7 +117,7 @@ impl Scenario {
     #[must_use]
     pub fn scaled(mut self, scale: f64, hurry: f64) -> Self {
         let Counts { nodes, roles, sessions, users, strangers } = self.counts;
-        let number = |number: usize| scaled(number as u64, scale).try_into().unwrap_or(usize::MAX);
+        let number = |number| scaled_size(number, scale);
         self.counts = Counts {
             nodes: number(nodes),
             roles: number(roles),
@@ -117,6 +125,7 @@ impl Scenario {
             users: number(users),
             strangers: number(strangers),
         };
+        self.mappings = self.mappings.map(number);
         for step in &mut self.steps {
             match step {
                 Step::Wait(duration) => *duration = duration.div_f64(hurry),
@@ -151,11 +160,19 @@ impl Scenario {
 
 impl Event {
     fn scale(&mut self, scale: f64) {
-        if let Self::Sts(Conditions { limit: Some(limit), .. }) = self {
+        match self {
             // A limit that is scaled below what one can be stays.
-            *limit = RateLimit::scaled(*limit, scale).unwrap_or(*limit);
+            Self::Sts(Conditions { limit: Some(limit), .. }) => {
+                *limit = RateLimit::scaled(*limit, scale).unwrap_or(*limit);
+            }
+            Self::Mappings(count) => *count = scaled_size(*count, scale),
+            Self::Sts(_) | Self::Restart(_) => {}
         }
     }
+}
+
+fn scaled_size(number: usize, scale: f64) -> usize {
+    scaled(number as u64, scale).try_into().unwrap_or(usize::MAX)
 }
 
 /// A number scaled, at least 1 where it was.

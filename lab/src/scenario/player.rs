@@ -1,18 +1,24 @@
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{ffi::OsString, path::Path, sync::Arc, time::Duration};
 
 use serde::Serialize;
-use tokio::{sync::Mutex, time::sleep};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep, sleep_until, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{Ending, Event, Expected, LoadStep, Model, Scenario, Step};
+use super::{
+    Ending, Event, Expected, LoadStep, Model, Scenario, Step,
+    mappings::{MappingsFile, MappingsFileError},
+};
 use crate::{
     load::{
         Arrivals, Client, KubeconfigError, Population, Report, ReviewVersion, Schedule, ScheduleError,
         SendError, Session, SessionError, Source, Spacing, StsView, Target, TargetError, TokenError, Via,
         webhook_of,
     },
-    servers::{Limits, Server, ServerError, Settings, StsThread, StsThreadError},
-    sts::Emulator,
+    servers::{Limits, Readyz, ReadyzError, Server, ServerError, Settings, StsThread, StsThreadError},
+    sts::{Conditions, Emulator},
 };
 
 const CLUSTER_ID: &str = "scenario";
@@ -20,6 +26,8 @@ const REGION: &str = "us-east-1";
 const IN_FLIGHT: usize = 20_000;
 /// How many requests are signed before a load begins, at most.
 const AHEAD: u64 = 20_000;
+/// How long a file of mappings may take to be in force.
+const IN_FORCE_WITHIN: Duration = Duration::from_mins(1);
 
 /// What a scenario came to.
 #[derive(Debug, Clone, Serialize)]
@@ -56,6 +64,15 @@ pub enum PlayError {
     /// A load cannot be run.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// The file of mappings.
+    #[error(transparent)]
+    Mappings(#[from] MappingsFileError),
+    /// Whether arngate is ready cannot be asked.
+    #[error(transparent)]
+    Readyz(#[from] ReadyzError),
+    /// arngate has not read the file.
+    #[error("arngate has not put {0} mappings in force within {within} s", within = IN_FORCE_WITHIN.as_secs())]
+    NotInForce(usize),
     /// A load is none.
     #[error("{title}: {source}")]
     Schedule {
@@ -68,9 +85,25 @@ pub enum PlayError {
 
 /// What is on the stage.
 struct Player {
-    sts: StsThread,
-    server: Arc<Mutex<Server>>,
+    /// Held to the end: it is the emulator's thread.
+    _sts: StsThread,
+    props: Props,
     session: Session,
+}
+
+/// What events happen to.
+#[derive(Clone)]
+struct Props {
+    emulator: Arc<Emulator>,
+    server: Arc<Mutex<Server>>,
+    mappings: Option<Arc<MappingsFile>>,
+}
+
+/// An event with all that it needs, so that it happens at once.
+enum Ready {
+    Sts(Conditions),
+    Restart(Ending),
+    Mappings { count: usize, content: String },
 }
 
 /// Plays a scenario on this arngate; `say` is told of every step; `stop` ends it early.
@@ -96,7 +129,7 @@ pub async fn play(
             }
             Step::Event(event) => {
                 say(&event.describe());
-                happen(&event, player.sts.emulator(), &player.server).await?;
+                player.props.happen(player.props.ready(event)?).await?;
             }
             Step::Load(load) => {
                 say(&format!("load: {}", load.title));
@@ -114,14 +147,22 @@ impl Player {
     async fn set_up(scenario: &Scenario, arngate: &Path, stop: CancellationToken) -> Result<Self, PlayError> {
         let population = Population::generated(scenario.counts);
         let sts = StsThread::start(Emulator::builder().principals(population.table().clone())).await?;
+        let mappings = match scenario.mappings {
+            Some(count) => Some(Arc::new(MappingsFile::new(population.clone(), count).await?)),
+            None => None,
+        };
+        let (config, flags) = match &mappings {
+            Some(file) => (file.config(), vec!["--backend-mode".into(), "DynamicFile".into()]),
+            None => (population.mappings("  "), Vec::<OsString>::new()),
+        };
         let settings = Settings {
             program: arngate,
             cluster_id: CLUSTER_ID,
-            mappings: &population.mappings("  "),
+            mappings: &config,
             sts: sts.emulator(),
             limits: Limits::Default,
         };
-        let server = Server::arngate(&settings).await?;
+        let server = Server::arngate_with(&settings, &flags).await?;
         let via = Via::Webhook(ReviewVersion::V1beta1);
         let target = Target::resolve(&webhook_of(&server)?, via, false).await?;
         let client = Arc::new(Client::new(target, scenario.apiservers, scenario.timeout));
@@ -133,7 +174,12 @@ impl Player {
             sts: Some(StsView::Here(Arc::clone(sts.emulator()))),
             stop,
         };
-        Ok(Self { sts, server: Arc::new(Mutex::new(server)), session })
+        let emulator = Arc::clone(sts.emulator());
+        let props = Props { emulator, server: Arc::new(Mutex::new(server)), mappings };
+        if let Some(count) = scenario.mappings {
+            props.wait_until_in_force(count).await?;
+        }
+        Ok(Self { _sts: sts, props, session })
     }
 
     async fn load(&self, load: LoadStep) -> Result<Report, PlayError> {
@@ -151,15 +197,15 @@ impl Player {
             Arrivals::Closed { .. } => load.count,
         };
         let ahead = usize::try_from(total.unwrap_or(AHEAD).min(AHEAD)).unwrap_or_default();
-        let (emulator, server) = (Arc::clone(self.sts.emulator()), Arc::clone(&self.server));
-        let meanwhile = load.meanwhile;
+        let props = self.props.clone();
+        let meanwhile = load.meanwhile.into_iter().map(|(after, event)| Ok((after, props.ready(event)?)));
+        let meanwhile = meanwhile.collect::<Result<Vec<_>, PlayError>>()?;
         // Begins with the load, but for the signing, which is done by then.
         let events = async move {
-            let mut now = Duration::ZERO;
+            let begun = Instant::now();
             for (after, event) in meanwhile {
-                sleep(after.saturating_sub(now)).await;
-                now = now.max(after);
-                happen(&event, &emulator, &server).await?;
+                sleep_until(begun + after).await;
+                props.happen(event).await?;
             }
             Ok::<_, PlayError>(())
         };
@@ -171,26 +217,53 @@ impl Player {
     }
 }
 
-async fn happen(event: &Event, emulator: &Emulator, server: &Mutex<Server>) -> Result<(), ServerError> {
-    match event {
-        Event::Sts(conditions) => {
-            emulator.faults().apply(conditions.clone());
-            Ok(())
-        }
-        Event::Restart(ending) => {
-            let mut server = server.lock().await;
-            match ending {
-                Ending::Term => server.stop().await?,
-                Ending::Kill => server.kill()?,
+impl Props {
+    fn ready(&self, event: Event) -> Result<Ready, PlayError> {
+        Ok(match event {
+            Event::Sts(conditions) => Ready::Sts(conditions),
+            Event::Restart(ending) => Ready::Restart(ending),
+            Event::Mappings(count) => {
+                let file = self.mappings.as_ref().ok_or(PlayError::NotInForce(count))?;
+                Ready::Mappings { count, content: file.content(count).map_err(MappingsFileError::from)? }
             }
-            server.start_again().await
+        })
+    }
+
+    async fn happen(&self, event: Ready) -> Result<(), PlayError> {
+        match event {
+            Ready::Sts(conditions) => self.emulator.faults().apply(conditions),
+            Ready::Restart(ending) => {
+                let mut server = self.server.lock().await;
+                match ending {
+                    Ending::Term => server.stop().await?,
+                    Ending::Kill => server.kill()?,
+                }
+                server.start_again().await?;
+            }
+            Ready::Mappings { count, content } => {
+                let file = self.mappings.as_ref().ok_or(PlayError::NotInForce(count))?;
+                file.replace(content).await.map_err(MappingsFileError::from)?;
+                self.wait_until_in_force(count).await?;
+            }
         }
+        Ok(())
+    }
+
+    async fn wait_until_in_force(&self, count: usize) -> Result<(), PlayError> {
+        let readyz = Readyz::of(&*self.server.lock().await)?;
+        let in_force = async {
+            while readyz.ask().await.is_none_or(|said| !said.ready || said.mappings() != count) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(IN_FORCE_WITHIN, in_force).await.map_err(|_| PlayError::NotInForce(count))
     }
 }
 
 impl Event {
     fn describe(&self) -> String {
         match self {
+            Self::Mappings(count) => format!("there are {count} mappings"),
             Self::Restart(Ending::Term) => "arngate ends by TERM and starts again".to_owned(),
             Self::Restart(Ending::Kill) => "arngate is killed and starts again".to_owned(),
             Self::Sts(conditions) => {

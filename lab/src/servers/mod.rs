@@ -5,10 +5,12 @@
 //!         └──▶ Server::authenticator   HTTPS_PROXY, CONNECT    ──▶             its own: its CPU is told apart
 //! Usage ◀── /proc/PID, /proc/self/task
 //! ```
+mod readyz;
 mod server;
 mod sts_thread;
 mod usage;
 
+pub use readyz::{Readiness, Readyz, ReadyzError};
 pub use server::{Limits, Server, ServerError, Settings};
 pub use sts_thread::{StsThread, StsThreadError};
 pub use usage::{ThreadCpu, Usage, UsageError};

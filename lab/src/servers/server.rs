@@ -110,6 +110,14 @@ impl Server {
     /// # Errors
     /// Where it does not listen in time.
     pub async fn arngate(settings: &Settings<'_>) -> Result<Self, ServerError> {
+        Self::arngate_with(settings, &[]).await
+    }
+
+    /// The same with these flags beside those that it needs.
+    ///
+    /// # Errors
+    /// Where it does not listen in time.
+    pub async fn arngate_with(settings: &Settings<'_>, flags: &[OsString]) -> Result<Self, ServerError> {
         let prepared = Prepared::new(settings)?;
         let ca = prepared.folder.path().join("sts-ca.pem");
         let mut args: Vec<OsString> = vec![
@@ -124,6 +132,7 @@ impl Server {
             let off = ["--sts-qps", "0", "--sts-access-key-qps", "0", "--sts-concurrency", "2048"];
             args.extend(off.map(OsString::from));
         }
+        args.extend_from_slice(flags);
         prepared.start(args, Vec::new()).await
     }
 
@@ -198,15 +207,34 @@ impl Server {
     /// # Errors
     /// Where it does not listen in time.
     pub async fn start_again(&mut self) -> Result<(), ServerError> {
+        let log = self.log();
+        let from = fs::metadata(&log).map_or(0, |log| log.len());
+        self.launch_again()?;
+        self.url = listening(&mut self.child, &self.program, &log, from).await?;
+        Ok(())
+    }
+
+    /// The same, without waiting until it listens: for whoever looks at how long that takes.
+    ///
+    /// # Errors
+    /// Where it cannot be run.
+    pub fn launch_again(&mut self) -> Result<(), ServerError> {
         let authority = self.url.split('/').nth(2).unwrap_or_default();
         let port = authority.rsplit(':').next().unwrap_or_default().to_owned();
         let mut args = self.args.clone();
         args.extend(["--port".into(), port.into()]);
-        let log = self.folder.path().join("log");
-        let from = fs::metadata(&log).map_or(0, |log| log.len());
-        self.child = launch(&self.program, &args, &self.env, &log)?;
-        self.url = listening(&mut self.child, &self.program, &log, from).await?;
+        self.child = launch(&self.program, &args, &self.env, &self.log())?;
         Ok(())
+    }
+
+    /// Its state directory, with the last good snapshot of aws-auth in it.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
     }
 }
 

@@ -257,6 +257,12 @@ impl Emulator {
         self.server.log.calls()
     }
 
+    /// How many requests for nothing (`GET /`) it has had, which keep connections open. They are no calls.
+    #[must_use]
+    pub fn pings(&self) -> u64 {
+        self.server.log.pings()
+    }
+
     /// How many TLS connections it has had.
     #[must_use]
     pub fn connections(&self) -> u64 {

@@ -63,6 +63,7 @@ pub(super) struct StsLog(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     calls: u64,
+    pings: u64,
     connections: u64,
     outcomes: BTreeMap<&'static str, u64>,
     /// Only keys of the table of principals: a flood of invented ones shall not fill the memory.
@@ -73,6 +74,11 @@ struct State {
 impl StsLog {
     pub(super) fn connection(&self) {
         self.state().connections += 1;
+    }
+
+    /// Counts a request for nothing, which keeps a connection open.
+    pub(super) fn ping(&self) {
+        self.state().pings += 1;
     }
 
     /// Remembers a request; `known` is whether its access key is in the table.
@@ -111,6 +117,10 @@ impl StsLog {
 
     pub(super) fn connections(&self) -> u64 {
         self.state().connections
+    }
+
+    pub(super) fn pings(&self) -> u64 {
+        self.state().pings
     }
 
     pub(super) fn outcomes(&self) -> BTreeMap<&'static str, u64> {

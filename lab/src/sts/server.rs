@@ -135,6 +135,10 @@ impl Server {
         };
         let asked = Whole { request, form: &form, malformed };
         let service = asked.service();
+        if service == Service::Sts && head.method == Method::GET && head.uri == "/" {
+            self.log.ping();
+            return Ok(front_page());
+        }
         let now = Instant::now();
         let Meeting { fault, latency } = match service {
             Service::Sts => self.faults.next(now),
@@ -246,6 +250,14 @@ fn is_form(head: &Parts) -> bool {
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     head.method == Method::POST
         && content_type.is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"))
+}
+
+/// What STS says to whoever asks for nothing: that there is a page about it elsewhere.
+fn front_page() -> Response<Body> {
+    let mut response = Response::new(whole(Bytes::new()));
+    *response.status_mut() = StatusCode::FOUND;
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("https://aws.amazon.com/iam"));
+    response
 }
 
 /// What happens in place of an answer of STS's.

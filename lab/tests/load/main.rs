@@ -2,8 +2,10 @@
 //! how long something took.
 
 mod apiserver;
+mod capacity;
 mod compare;
 mod guard;
 mod runs;
 mod scenario;
+mod startup;
 mod support;

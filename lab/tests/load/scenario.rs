@@ -33,6 +33,30 @@ fn the_example_is_played_at_a_small_scale() {
 }
 
 #[test]
+fn a_file_of_mappings_is_replaced_while_tokens_are_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scenario.yaml");
+    let text = "
+cluster: {nodes: 3, roles: 2, mappings: 2000}
+steps:
+- mappings: 3
+- load:
+    rate: 20
+    duration: 1s
+    meanwhile:
+    - {after: 100ms, mappings: 3000}
+    - {after: 200ms, mappings: 4}
+    expect: {failures: 0}
+";
+    fs::write(&file, text).unwrap();
+    let run = play(&[file.to_str().unwrap()]);
+    // Each number of mappings was seen in force before the next: otherwise it would have failed.
+    let outcome = run.report();
+    assert_eq!(count(&outcome["loads"][0], "authenticated"), 20, "{}", run.stderr);
+    assert!(run.stderr.contains("there are 3 mappings"), "{}", run.stderr);
+}
+
+#[test]
 fn what_is_expected_and_does_not_come_has_an_exit_code_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("scenario.yaml");

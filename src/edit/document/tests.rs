@@ -64,11 +64,15 @@ fn a_list_in_brackets_stays_one() {
     for (text, want) in [
         ("[{rolearn: a}]", format!("[{{rolearn: a}}, {new}]")),
         ("[{rolearn: a}, ] # c\n", format!("[{{rolearn: a}}, {new}, ] # c\n")),
-        ("[\n  {rolearn: é} # c\n]\n", format!("[\n  {{rolearn: é}},\n  {new} # c\n]\n")),
+        ("[\n  {rolearn: é} # c\n]\n", format!("[\n  {{rolearn: é}}, # c\n  {new}\n]\n")),
+        ("[\n  {rolearn: a}, # c\n]\n", format!("[\n  {{rolearn: a}}, # c\n  {new},\n]\n")),
+        ("[\r\n  {rolearn: a}\r\n]\r\n", format!("[\r\n  {{rolearn: a}},\r\n  {new}\r\n]\r\n")),
+        ("[\n  {rolearn: a}]", format!("[\n  {{rolearn: a}},\n  {new}]")),
+        ("[\n  {rolearn: a}]\n", format!("[\n  {{rolearn: a}},\n  {new}]\n")),
     ] {
         let edited = append(text, &entry()).unwrap();
         assert_eq!(edited, want, "{text:?}");
-        assert_eq!(remove(ROLES, &edited, 1).map(|text| arns(&text)), Ok(arns(text)), "{text:?}");
+        assert_eq!(remove(ROLES, &edited, 1).as_deref(), Ok(text), "it is as it was");
     }
     let text = "[ {a: b}, # x\n {c: d} # y\n, # e\n {f: g}]";
     for (index, want) in [
@@ -79,6 +83,10 @@ fn a_list_in_brackets_stays_one() {
         assert_eq!(remove(ROLES, text, index).unwrap(), want, "{index}");
     }
     assert_eq!(remove(ROLES, "[{a: b}, {c: d}]", 1).unwrap(), "[{a: b}]");
+    let text = "[\n  {a: b},\n  {c: d}, \n]\n";
+    for (index, want) in [(0, "[\n  {c: d}, \n]\n"), (1, "[\n  {a: b},\n]\n")] {
+        assert_eq!(remove(ROLES, text, index).unwrap(), want, "a line of its own goes with it");
+    }
     assert_eq!(remove(ROLES, "[{a: b}]", 0).unwrap(), "[]");
 }
 

@@ -86,11 +86,7 @@ fn what_is_odd_works_and_is_told() {
     let cases = [
         (object("o", 0, &assumed, "a"), "write the role's ARN in spec.arn", "a,g"),
         (object("o", 0, &role_arn("A"), ""), "spec.username is empty", "arn:aws:iam::111122223333:role/A,g"),
-        (
-            object("o", 0, &role_arn("A"), "{{sessionname}}"),
-            "did you mean {{SessionName}}?",
-            "{{sessionname}},g",
-        ),
+        (object("o", 0, &role_arn("A"), "{{Foo}}"), "there are {{AccountID}}", "{{Foo}},g"),
     ];
     for (object, text, want) in cases {
         let objects = of([object]);
@@ -198,4 +194,54 @@ fn a_valid_object_counts_before_an_older_one_that_keeps_what_it_gave() {
     assert_eq!(who(&objects, "X"), "young,g");
     objects.delete("young");
     assert_eq!(who(&objects, "X"), "old,g");
+}
+
+/// As an entry of aws-auth: it works where nothing did before, and takes nothing away.
+#[test]
+fn a_misspelt_template_counts_only_where_the_object_gave_nothing_before() {
+    for (username, meant) in [
+        ("{{sessionname}}", "did you mean {{SessionName}}?"),
+        ("{{SesionName}}", "did you mean {{SessionName}}?"),
+        ("system:node:{{EC2PrivateDnsName}}", "did you mean {{EC2PrivateDNSName}}?"),
+    ] {
+        let misspelt = object("a", 0, &role_arn("A"), username);
+        let objects = of([misspelt.clone()]);
+        only(&objects, Severity::Error, meant);
+        assert_eq!(who(&objects, "A"), format!("{username},g"), "as today");
+        assert_eq!(objects.snapshot().0.figures().kept, 0);
+
+        let mut objects = of([object("a", 0, &role_arn("A"), "good")]);
+        for _ in 0..2 {
+            objects.apply(misspelt.clone());
+            only(&objects, Severity::Error, "what it last gave counts");
+            assert_eq!((who(&objects, "A"), objects.snapshot().0.figures().kept), ("good,g".into(), 1));
+        }
+        objects.apply(object("a", 0, &role_arn("B"), username));
+        let both = (who(&objects, "A"), who(&objects, "B"));
+        assert_eq!(both, ("-".into(), format!("{username},g")), "another's is another's");
+        objects.apply(object("a", 0, &role_arn("B"), "mended"));
+        assert_eq!((who(&objects, "B"), objects.snapshot().1), ("mended,g".into(), vec![]));
+    }
+}
+
+/// Over a restart: what an object gave is kept where it is broken now, and gone where it is.
+#[test]
+fn what_outlives_the_process_keeps_what_is_broken_and_not_what_is_gone() {
+    let first = of([
+        object("a", 2, &role_arn("A"), "a"),
+        object("b", 1, &role_arn("B"), "b"),
+        object("c", 1, &role_arn("C"), "c"),
+        object("d", 1, "oops", "d"),
+    ]);
+    let mut next = Objects::from_records(first.records());
+    assert_eq!(next.records(), first.records());
+    let all = |objects: &Objects| ["A", "B", "C"].map(|name| who(objects, name));
+    assert_eq!(all(&next), ["a,g", "b,g", "c,g"]);
+    let mut anew = object("c", 0, "oops", "c");
+    anew.uid = Some("another".to_owned());
+    next.replace(vec![object("a", 2, "oops", "a"), anew]);
+    assert_eq!(all(&next), ["a,g", "-", "-"]);
+    assert_eq!(all(&Objects::from_records(next.records())), ["a,g", "-", "-"]);
+    next.delete("a");
+    assert_eq!(next.records(), ObjectRecords::default());
 }

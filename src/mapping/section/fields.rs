@@ -3,6 +3,7 @@
 use super::{
     entry::{Entry, Invalid},
     named,
+    words::{may_have_run_together, words},
 };
 use crate::{
     mapping::{Message, Section},
@@ -11,6 +12,8 @@ use crate::{
 
 /// From how like a field must be to one that is known to be taken for a misspelling of it, 0 to 1.
 const LIKE: f64 = 0.6;
+/// The longest name, in bytes, that may be taken for a misspelling of another.
+const MAX_LIKE: usize = 64;
 
 /// The fields of an entry.
 #[derive(Default)]
@@ -20,6 +23,27 @@ pub(super) struct Fields<'a> {
     pub(super) username: Option<&'a Node>,
     pub(super) groups: Option<&'a Node>,
     pub(super) user_id: Option<&'a Node>,
+}
+
+/// Which of the known fields an entry has, with a value.
+struct Given {
+    names: Vec<&'static str>,
+    /// One of its fields, known or not, has none.
+    lacks_a_value: bool,
+}
+
+impl Given {
+    fn of(pairs: &[(Node, Node)], arn_field: &'static str) -> Self {
+        let known = [arn_field, "sso", "username", "groups", "userid"];
+        Self {
+            names: known.into_iter().filter(|name| has(pairs, name)).collect(),
+            lacks_a_value: pairs.iter().any(|(_, value)| value.value == Value::Null),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.contains(&name)
+    }
 }
 
 impl Entry<'_> {
@@ -32,6 +56,7 @@ impl Entry<'_> {
         };
         let is_roles = self.section() == Section::Roles;
         let mut fields = Fields::default();
+        let mut given = None;
         for (key, value) in pairs {
             let name = key.as_str().unwrap_or_default();
             let (slot, names) = match name.to_ascii_lowercase().as_str() {
@@ -41,7 +66,8 @@ impl Entry<'_> {
                 "groups" => (&mut fields.groups, false),
                 "userid" => (&mut fields.user_id, self.finds_by_user_id()),
                 _ => {
-                    self.unknown(pairs, key, value)?;
+                    let given = given.get_or_insert_with(|| Given::of(pairs, arn_field));
+                    self.unknown(given, key, value)?;
                     continue;
                 }
             };
@@ -93,12 +119,17 @@ impl Entry<'_> {
 
     /// A field that means nothing. Where it may be a misspelling of one that names somebody, they keep what they had;
     /// any other may name whomever it likes, in a remark for instance. Where it may be a misspelling of one that the
-    /// entry, of the fields `pairs`, lacks, the entry is doubtful.
-    fn unknown(&mut self, pairs: &[(Node, Node)], key: &Node, value: &Node) -> Result<(), Invalid> {
+    /// entry lacks, which has those of `given`, the entry is doubtful.
+    fn unknown(&mut self, given: &Given, key: &Node, value: &Node) -> Result<(), Invalid> {
         for node in [key, value] {
             if let Some(nested) = named::entry_in(node) {
                 return Err(self.refuse_nested(nested));
             }
+        }
+        // A field without a value may be half a name: a comma or a line's end has made two of it.
+        if given.lacks_a_value || is_no_name(key) {
+            self.stray.add(key);
+            self.stray.add(value);
         }
         let name = key.as_str().unwrap_or_default();
         let arn_field = self.arn_field();
@@ -110,17 +141,17 @@ impl Entry<'_> {
         let message = Message::quoting("the field \"", name, "\" means nothing here");
         // An entry that names nobody otherwise is invalid, and told of as such.
         let names_another = is_misspelt_naming(name) && self.keep_whom(value);
-        if names_another && (has(pairs, arn_field) || has(pairs, "sso")) {
+        if names_another && (given.has(arn_field) || given.has("sso")) {
             let message = message.and("; whom it names keeps what was last good");
             self.fail(key.span, message, format!("{advice} to take their access away, remove it"));
             return Ok(());
         }
         match meant {
-            Some("userid") if self.pins() && is_within_two_slips(name, "userid") && !has(pairs, "userid") => {
+            Some("userid") if self.pins() && is_within_two_slips(name, "userid") && !given.has("userid") => {
                 let message = message.and(", and pins nobody");
                 return Err(self.refuse(key.span, message, "did you mean userid? or remove the field"));
             }
-            Some(meant @ ("username" | "groups")) if !has(pairs, meant) => {
+            Some(meant @ ("username" | "groups")) if !given.has(meant) => {
                 self.doubt(key.span, message, advice);
             }
             _ => self.warn(key.span, message, advice),
@@ -147,7 +178,16 @@ impl Entry<'_> {
     }
 }
 
+/// Whether a key is none that anybody would give a field: a list or mapping, or texts that have run together.
+fn is_no_name(key: &Node) -> bool {
+    !matches!(&key.value, Value::Scalar(name) if words(name).next().is_some() && !may_have_run_together(name))
+}
+
 fn likeness(name: &str, known: &str) -> f64 {
+    // No text of a megabyte is like it.
+    if name.len() > MAX_LIKE {
+        return 0.0;
+    }
     strsim::normalized_damerau_levenshtein(&name.to_ascii_lowercase(), known)
 }
 
@@ -164,11 +204,16 @@ fn meant(name: &str, arn_field: &'static str) -> Option<&'static str> {
 
 /// Whether `name` is a slip or two away from a field that names somebody. `oldRoleArn`, say, is a remark on who was.
 fn is_misspelt_naming(name: &str) -> bool {
-    named::NAMING.into_iter().any(|naming| is_within_two_slips(name, naming))
+    // Also where the line before it has run into it.
+    let last = name.split_whitespace().last().unwrap_or_default();
+    named::NAMING.into_iter().any(|naming| [name, last].iter().any(|name| is_within_two_slips(name, naming)))
 }
 
 /// Of a short field one slip, since any short name is two away from it.
 fn is_within_two_slips(name: &str, known: &str) -> bool {
+    if name.len() > MAX_LIKE {
+        return false;
+    }
     let slips = if known.len() > 4 { 2 } else { 1 };
     strsim::damerau_levenshtein(&name.to_ascii_lowercase(), known) <= slips
 }

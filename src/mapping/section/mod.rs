@@ -1,7 +1,7 @@
 //! The three lists, entry by entry.
 //!
 //! ```text
-//! list ─▶ entry ─┬─ fields ─▶ valid: subject and mapping
+//! list ─▶ entry ─┬─ fields ─▶ whom, gives ─▶ valid: subject and mapping
 //!                └─ invalid ─▶ named: whom it is about, who keep what they had
 //! ```
 //!
@@ -10,12 +10,25 @@
 
 mod entry;
 mod fields;
+mod gives;
 mod named;
 mod permission_set;
+mod remains;
+mod told;
 pub(super) mod weak;
+mod whom;
+mod words;
 
 use std::sync::Arc;
 
+pub(super) use self::{
+    remains::Rival,
+    words::{Words, has_separators, words},
+};
+use self::{
+    remains::{Item, Remains},
+    told::Told,
+};
 use super::{Diagnostic, Listed, Mapping, Place, Severity, Subject};
 use crate::yaml::{Node, Value};
 
@@ -87,6 +100,8 @@ pub(super) struct Valid {
     /// It may well not be what was meant: a field twice with two values, a misspelt field or template, groups that
     /// have run together. It counts, as today, only where nothing was last good.
     pub(super) doubtful: bool,
+    /// What may remain of what it gave before.
+    pub(super) remains: Remains,
 }
 
 /// A section that could be read.
@@ -98,9 +113,23 @@ pub(super) struct Parsed {
     pub(super) named: Vec<Subject>,
     /// How many entries are invalid.
     pub(super) invalid: usize,
+    /// What YAML gives no value for, though it is in the list's text.
+    pub(super) swallowed: Words,
+    /// How much has been told of it.
+    pub(super) told: Told,
 }
 
 impl Parsed {
+    /// Has whom those parts of `text` name that YAML gives no value for keep what they had.
+    pub(super) fn keep_swallowed(&mut self, section: Section, text: &str) {
+        for name in words::swallowed(text) {
+            self.swallowed.add_text(name);
+            if name.contains("arn:") {
+                named::words(section, name, &mut self.named);
+            }
+        }
+    }
+
     /// Has whom `node` names, which is no entry, keep what they had.
     pub(super) fn keep_whom(&mut self, section: Section, by: MatchBy, node: &Node) {
         named::collect(section, by, node, &mut self.named);
@@ -128,7 +157,8 @@ pub(super) fn read(
         }
     };
     let mut parsed = Parsed::default();
-    let mut told = Told::default();
+    let mut read = Vec::with_capacity(items.len());
+    let mut named = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let before = diagnostics.len();
         let neighbours = [index.checked_sub(1).and_then(|before| items.get(before)), items.get(index + 1)];
@@ -140,61 +170,24 @@ pub(super) fn read(
         };
         parsed.named.append(&mut entry.others);
         match result {
-            Ok(valid) => parsed.valid.push(valid),
+            Ok(valid) => {
+                read.push(Item::Valid(parsed.valid.len()));
+                parsed.valid.push(valid);
+            }
             Err(invalid) => {
                 parsed.invalid += 1;
+                let mut names = Vec::new();
                 if invalid == entry::Invalid::Keep {
-                    named::collect(section, by, item, &mut parsed.named);
+                    named::collect(section, by, item, &mut names);
                 }
+                read.push(if names.is_empty() { Item::Stray } else { Item::Names });
+                named.extend(names.into_iter().map(|subject| (index, subject)));
             }
         }
-        told.keep_from(before, diagnostics);
+        parsed.told.keep_from(before, diagnostics);
     }
-    told.summarise(section, diagnostics);
+    remains::beside(items, &read, &mut parsed.valid);
+    remains::rivals(section, items, &read, &named, &mut parsed.valid);
+    parsed.named.extend(named.into_iter().map(|(_, subject)| subject));
     Some(parsed)
-}
-
-/// How many diagnostics of a list are told. A mebibyte holds hundreds of thousands of entries, each of which may be
-/// wrong.
-const MAX_TOLD: usize = 1000;
-
-/// What was told of a list.
-#[derive(Default)]
-struct Told {
-    errors: usize,
-    warnings: usize,
-}
-
-impl Told {
-    /// Counts what was told from `before` on, and drops what is beyond the bound.
-    fn keep_from(&mut self, before: usize, diagnostics: &mut Vec<Diagnostic>) {
-        if diagnostics.len() == before {
-            return;
-        }
-        let new = diagnostics.split_off(before);
-        diagnostics.extend(new.into_iter().filter(|diagnostic| {
-            let count = match diagnostic.severity {
-                Severity::Error => &mut self.errors,
-                Severity::Warning => &mut self.warnings,
-            };
-            *count += 1;
-            *count <= MAX_TOLD
-        }));
-    }
-
-    /// Tells how much was dropped.
-    fn summarise(&self, section: Section, diagnostics: &mut Vec<Diagnostic>) {
-        for (severity, name, count) in
-            [(Severity::Error, "errors", self.errors), (Severity::Warning, "warnings", self.warnings)]
-        {
-            if let Some(more) = count.checked_sub(MAX_TOLD).filter(|more| *more > 0) {
-                diagnostics.push(Diagnostic {
-                    severity,
-                    place: Place::List { section, entry: None, position: None },
-                    message: format!("has {more} more {name}, which are not told one by one").into(),
-                    advice: "mend those that are told; the next ones are told then".to_owned(),
-                });
-            }
-        }
-    }
 }

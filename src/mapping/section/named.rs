@@ -5,7 +5,7 @@
 
 use super::{MatchBy, Section, permission_set};
 use crate::{
-    identity::{AccountId, Arn, Principal},
+    identity::{AccountId, Principal},
     mapping::Subject,
     yaml::{Node, Value},
 };
@@ -14,6 +14,8 @@ use crate::{
 const FREE: [&str; 2] = ["username", "groups"];
 /// Fields that make a mapping an entry.
 pub(super) const NAMING: [&str; 3] = ["rolearn", "userarn", "sso"];
+/// How many ARNs of one word are also read to the word's end. A word may hold as many beginnings as it has letters.
+const MAX_WHOLE: usize = 4;
 
 /// Adds whom `node` names, at any depth, to `subjects`.
 pub(super) fn collect(section: Section, by: MatchBy, node: &Node, subjects: &mut Vec<Subject>) {
@@ -26,7 +28,7 @@ pub(super) fn entry_in(node: &Node) -> Option<&Node> {
         Value::Null => None,
         Value::Scalar(text) => swallowed_entry(text).then_some(node),
         Value::Sequence(items) => items.iter().find_map(entry_in),
-        Value::Mapping(pairs) if pairs.iter().any(|(key, _)| is_one_of(key, &NAMING)) => Some(node),
+        Value::Mapping(pairs) if pairs.iter().any(|(key, _)| is_naming(key)) => Some(node),
         Value::Mapping(pairs) => pairs.iter().flat_map(|(key, value)| [key, value]).find_map(entry_in),
     }
 }
@@ -91,7 +93,8 @@ fn walk(section: Section, by: MatchBy, node: &Node, texts_name: bool, subjects: 
     }
 }
 
-fn words(section: Section, text: &str, subjects: &mut Vec<Subject>) {
+/// Adds whom the words of `text` name.
+pub(super) fn words(section: Section, text: &str, subjects: &mut Vec<Subject>) {
     let around = |c: char| matches!(c, '"' | '\'' | ',' | ';' | ':' | '[' | ']' | '{' | '}' | '<' | '>');
     for word in text.split_whitespace() {
         if section == Section::Accounts {
@@ -100,17 +103,23 @@ fn words(section: Section, text: &str, subjects: &mut Vec<Subject>) {
         // Also behind a field's name whose blank is missing, and several with nothing but a comma between.
         // Subjects are compared in lower case.
         let word = word.to_ascii_lowercase();
-        for (start, _) in word.match_indices("arn:") {
-            // No further than an ARN is long: a word may hold as many beginnings as it has letters.
-            let tail = word.get(start..).unwrap_or_default();
-            let short = (Arn::MAX_LEN + 1..=Arn::MAX_LEN + 4).find_map(|end| tail.get(..end));
-            let tail = short.unwrap_or(tail);
-            let arn = tail.split_once(",arn:").map_or(tail, |(arn, _)| arn).trim_end_matches(around);
-            let whole = Principal::parse(arn);
-            let named = whole.or_else(|_| Principal::parse(&mended(arn)));
-            subjects.extend(named.map(|principal| Subject::Principal(principal.match_key())));
+        let starts: Vec<usize> = word.match_indices("arn:").map(|(start, _)| start).collect();
+        for (index, start) in starts.iter().enumerate() {
+            let end = starts.get(index + 1).copied().unwrap_or(word.len());
+            let piece = word.get(*start..end).unwrap_or_default();
+            subjects.extend(principal(piece.trim_end_matches(around)));
+            // A path may hold what looks like the beginning of another.
+            if index < MAX_WHOLE && end < word.len() && !piece.ends_with(',') {
+                subjects.extend(principal(word.get(*start..).unwrap_or_default().trim_end_matches(around)));
+            }
         }
     }
+}
+
+/// Whom `arn` names, also with something too many in it.
+fn principal(arn: &str) -> Option<Subject> {
+    let whole = Principal::parse(arn).or_else(|_| Principal::parse(&mended(arn)));
+    whole.ok().map(|principal| Subject::Principal(principal.match_key()))
 }
 
 /// `arn` up to the first character that no name has, such as a typographic quote or an invisible blank, and with one
@@ -122,6 +131,12 @@ fn mended(arn: &str) -> String {
     arn.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
 }
 
-fn is_one_of(key: &Node, names: &[&str]) -> bool {
+/// Whether `key` says whom an entry is about, also where the line before it has run into it.
+fn is_naming(key: &Node) -> bool {
+    let last = key.as_str().and_then(|key| key.split_whitespace().last());
+    last.is_some_and(|last| NAMING.iter().any(|naming| last.eq_ignore_ascii_case(naming)))
+}
+
+pub(super) fn is_one_of(key: &Node, names: &[&str]) -> bool {
     key.as_str().is_some_and(|key| names.iter().any(|name| key.eq_ignore_ascii_case(name)))
 }

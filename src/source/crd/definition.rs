@@ -73,7 +73,7 @@ fn forbid_null(schema: &mut JSONSchemaProps) {
     schema.properties.iter_mut().flat_map(|properties| properties.values_mut()).for_each(forbid_null);
 }
 
-/// The CustomResourceDefinition in YAML, as `deploy/iamidentitymapping.yaml` has it.
+/// The CustomResourceDefinition in YAML, as `deploy/crd/iamidentitymapping.yaml` has it.
 ///
 /// # Errors
 /// Where it cannot be written, which is a bug.

@@ -1,14 +1,17 @@
 //! The backend CRD: watches the cluster's IAMIdentityMapping objects.
 //!
 //! ```text
-//! watch ─▶ list, changes ─▶ State::see ─▶ mapping::Objects ─▶ Snapshot ─▶ Publisher
-//!                                │
+//! watch ─▶ list, changes ─▶ State::see ─▶ mapping::Objects ─┬▶ Snapshot ─▶ Publisher
+//!                                │                         └▶ Keeper: what each gives, on disk
 //!                                └▶ status::Queue ─▶ status::write, a few a second ─▶ API server
 //! ```
 //!
 //! Who is mapped is read off `spec` alone, so that it does not wait for the status, nor depend on who may write it.
 //! The status is for people and for aws-iam-authenticator, which looks principals up by `status.canonicalARN`: both
 //! programs write the same one, so that they can run side by side.
+//!
+//! What an earlier run saw last is what the first list follows, and is put in force where the API server does not answer,
+//! as with aws-auth.
 //!
 //! A cluster without the CRD has no mappings there: that is loaded, and looked at again within seconds. One that does
 //! not let arngate list them may have any: such a backend stays without a verdict.
@@ -31,9 +34,15 @@ use self::{
     definition::{IamIdentityMapping, IamIdentityMappingSpec, IamIdentityMappingStatus},
     status::{Queue, Wanted},
 };
-use super::watch::{Failure, Sink, watch};
+use super::{
+    aside::{FEW, aside, retire},
+    last_good::{Keeper, LastGood, RESTORE_AFTER},
+    watch::{Failure, Sink, watch},
+};
 use crate::{
-    mapping::{BackendMode, Diagnostic, Object, ObjectSpec, Objects, Publisher, Severity, Snapshot},
+    mapping::{
+        BackendMode, Diagnostic, Object, ObjectRecords, ObjectSpec, Objects, Publisher, Severity, Snapshot,
+    },
     telemetry::{Diagnosis, Metrics, Quotes},
 };
 
@@ -44,22 +53,27 @@ const MAX_QUOTED: usize = 200;
 #[derive(Debug)]
 pub struct CrdSource {
     state: State,
+    last_good: Option<LastGood>,
 }
 
 impl CrdSource {
-    /// A source that publishes by `publisher`.
+    /// A source that publishes by `publisher`, and keeps what was last good in `last_good`.
     #[must_use]
-    pub fn new(publisher: Publisher, metrics: Metrics) -> Self {
+    pub fn new(publisher: Publisher, metrics: Metrics, last_good: Option<LastGood>) -> Self {
         Self {
             state: State {
                 publisher,
                 metrics,
                 objects: Objects::default(),
+                last: None,
                 listed: Vec::new(),
                 diagnosis: Diagnosis::new("IAMIdentityMapping", None),
                 is_absent: false,
                 statuses: Arc::new(Queue::default()),
+                restored: None,
+                keeper: None,
             },
+            last_good,
         }
     }
 
@@ -72,6 +86,15 @@ impl CrdSource {
 
     /// Watches until it is dropped. Failures are logged and counted, and never end it.
     pub async fn run(mut self, client: Client) {
+        if let Some(last_good) = self.last_good.take() {
+            let (saved, keeper) = last_good.open::<ObjectRecords>(&self.state.metrics).await;
+            if let Some(saved) = saved {
+                // What is listed follows it, also where that is broken.
+                self.state.objects = Objects::from_records(saved.content);
+                self.state.restored = Some(saved.confirmed_at);
+            }
+            self.state.keeper = Some(keeper);
+        }
         // One object that is not of the kind's form must not keep the others from being read, so each is read by
         // itself.
         let resource = ApiResource::erase::<IamIdentityMapping>(&());
@@ -91,12 +114,17 @@ struct State {
     publisher: Publisher,
     metrics: Metrics,
     objects: Objects,
+    /// What is in force.
+    last: Option<Arc<Snapshot>>,
     /// What the list under way has brought.
     listed: Vec<Object>,
     diagnosis: Diagnosis,
     /// The log has been told that the cluster does not have the kind.
     is_absent: bool,
     statuses: Arc<Queue>,
+    /// When an earlier run last knew the objects to be in force, while they may still have to be put in force.
+    restored: Option<Timestamp>,
+    keeper: Option<Keeper<ObjectRecords>>,
 }
 
 impl Sink<DynamicObject> for State {
@@ -108,7 +136,10 @@ impl Sink<DynamicObject> for State {
                     self.listed.push(object);
                 }
             }
-            Event::InitDone => self.objects.replace(std::mem::take(&mut self.listed)),
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                aside(listed.len() > FEW, || self.objects.replace(listed));
+            }
             Event::Apply(object) => {
                 if let Some(object) = self.read(object) {
                     self.objects.apply(object);
@@ -124,11 +155,29 @@ impl Sink<DynamicObject> for State {
 
     fn settle(&mut self) {
         self.is_absent = false;
-        let (snapshot, diagnostics) = self.objects.snapshot();
+        let (snapshot, diagnostics) = aside(self.objects.len() > FEW, || self.objects.snapshot());
         self.publish(snapshot, diagnostics);
     }
 
+    fn late_after(&self) -> Option<Duration> {
+        self.restored.map(|_| RESTORE_AFTER)
+    }
+
+    fn late(&mut self) {
+        self.restore();
+    }
+
+    /// The objects are what they were: a watch that had failed would have ended.
+    fn quiet(&mut self) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.confirm(Timestamp::now());
+        }
+    }
+
     fn failed(&mut self, failure: &Failure, wait: Duration) {
+        if failure.status().is_none_or(|status| !is_unknown_kind(status)) {
+            self.restore();
+        }
         match failure.status() {
             Some(status) if is_unknown_kind(status) => self.absent(),
             Some(Status { code: 403, .. }) => {
@@ -137,7 +186,7 @@ impl Sink<DynamicObject> for State {
                     error = %failure,
                     ?wait,
                     "not allowed to list or watch IAMIdentityMappings, and no verdict on whom no backend before \
-                     CRD maps, unless they have been listed before; apply deploy/rbac.yaml, or remove CRD from \
+                     CRD maps, unless they have been listed before; apply deploy/crd/rbac.yaml, or remove CRD from \
                      backend-mode"
                 );
             }
@@ -169,23 +218,47 @@ impl State {
         }
         tracing::warn!(
             "the cluster has no IAMIdentityMapping (iamauthenticator.k8s.aws/v1alpha1): this backend maps nobody; \
-             apply deploy/iamidentitymapping.yaml, or remove CRD from backend-mode; will look again every few seconds"
+             apply deploy/crd/iamidentitymapping.yaml, or remove CRD from backend-mode; will look again every few seconds"
         );
-        self.objects = Objects::default();
+        aside(self.objects.len() > FEW, || self.objects = Objects::default());
         self.statuses.forget_all();
         self.publish(Snapshot::empty(), Vec::new());
     }
 
+    /// Puts in force what an earlier run saw last, until the objects have been listed.
+    fn restore(&mut self) {
+        let Some(confirmed_at) = self.restored.take() else { return };
+        let (snapshot, _) = self.objects.snapshot();
+        tracing::warn!(
+            mappings = snapshot.index().len(),
+            %confirmed_at,
+            "the IAMIdentityMappings have not been listed yet: serving those that were last good; whom they do not map \
+             gets no verdict"
+        );
+        self.metrics.restored(BackendMode::Crd, true);
+        self.publisher.publish_restored(Arc::new(snapshot), confirmed_at);
+    }
+
     fn publish(&mut self, snapshot: Snapshot, diagnostics: Vec<Diagnostic>) {
+        let now = Timestamp::now();
+        self.restored = None;
         let count =
             |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        self.diagnosis.tell(diagnostics);
+        aside(diagnostics.len() > FEW, || self.diagnosis.tell(diagnostics));
         let mappings = snapshot.index().len();
         tracing::info!(mappings, errors, warnings, "IAMIdentityMappings loaded");
         self.metrics.backend_loaded(BackendMode::Crd, mappings, errors, warnings);
-        self.metrics.snapshot_in_force(BackendMode::Crd, &snapshot, Timestamp::now());
-        self.publisher.publish(Arc::new(snapshot));
+        self.metrics.snapshot_in_force(BackendMode::Crd, &snapshot, now);
+        self.metrics.restored(BackendMode::Crd, false);
+        let snapshot = Arc::new(snapshot);
+        self.publisher.publish(Arc::clone(&snapshot));
+        if let Some(before) = self.last.replace(snapshot) {
+            retire(before);
+        }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.keep(Arc::new(self.objects.records()), now);
+        }
     }
 }
 

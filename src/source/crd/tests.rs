@@ -10,7 +10,7 @@ const ACCOUNT: &str = "111122223333";
 
 fn source() -> (State, Chain) {
     let (backend, publisher): (Backend, _) = BackendMode::Crd.backend();
-    (CrdSource::new(publisher, Metrics::new()).state, Chain::new(vec![backend]))
+    (CrdSource::new(publisher, Metrics::new(), None).state, Chain::new(vec![backend]))
 }
 
 fn object(name: &str, version: &str, content: Value) -> DynamicObject {

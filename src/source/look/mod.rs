@@ -17,10 +17,12 @@ use kube::{Api, Client, api::ListParams};
 
 use super::{
     BackendSettings, KubeconfigChoice, KubernetesError, backend_mode_file, client, client_of_user,
-    config_map, dynamic_file, last_good::LastGoodError, watched_file,
+    config_map, dynamic_file,
+    last_good::{Kept, LastGoodError},
+    watched_file,
 };
 use crate::mapping::{
-    AwsAuth, BackendMode, Chain, Diagnostic, Finding, Manifest, Publisher, Saved, Snapshot,
+    AwsAuth, BackendMode, Chain, Diagnostic, Finding, Manifest, Objects, Publisher, Saved, Snapshot,
 };
 
 /// How long an answer of the API server may go without a byte.
@@ -127,7 +129,7 @@ pub async fn look(settings: &BackendSettings, modes: &[BackendMode], mut instead
             },
             BackendMode::Crd => match instead.identity_mappings.take() {
                 Some((name, text)) => objects::in_file(&name, &text),
-                None => objects::in_cluster(settings).await,
+                None => objects::in_cluster(settings, &publisher, &mut notes).await,
             },
             BackendMode::DynamicFile => dynamic_file_content(settings),
         };
@@ -187,6 +189,19 @@ impl Found {
         Self { snapshot: Arc::new(snapshot), findings, notes: Vec::new() }
     }
 
+    fn of_objects(objects: &Objects) -> Self {
+        let (snapshot, diagnostics) = objects.snapshot();
+        Self::new(snapshot, diagnostics)
+    }
+
+    /// The same, which tells of what is kept.
+    fn noting_kept(self) -> Self {
+        let kept = self.snapshot.figures().kept;
+        let mappings = if kept == 1 { "mapping is" } else { "mappings are" };
+        let note = format!("{kept} {mappings} kept from the last good snapshot in the state directory");
+        if kept == 0 { self } else { self.noting(note) }
+    }
+
     fn noting(mut self, note: String) -> Self {
         self.notes.push(note);
         self
@@ -213,40 +228,41 @@ async fn aws_auth_in_force(
     publisher: &Publisher,
     notes: &mut Vec<String>,
 ) -> Result<Found, LookError> {
-    let saved = match settings.last_good.as_ref().map(|last_good| last_good.read(Timestamp::now())) {
-        Some(Ok(saved)) => saved,
-        // Where the state directory is another machine's or another user's, there is nothing to be told.
-        Some(Err(LastGoodError::Io(_))) | None => None,
-        Some(Err(error)) => {
-            notes.push(format!("the last good snapshot in the state directory is not used: {error}"));
-            None
-        }
-    };
+    let saved = kept::<Snapshot>(settings, notes);
     let read = async { aws_auth(the_client(settings).await?).await };
     match read.await {
         Ok(Some(aws_auth)) => {
-            let last = saved.as_ref().map(|saved| &saved.snapshot);
+            let last = saved.as_ref().map(|saved| &saved.content);
             let (snapshot, diagnostics) = Snapshot::update(last, &aws_auth);
-            let kept = snapshot.figures().kept;
-            let found = Found::new(snapshot, diagnostics);
-            Ok(if kept == 0 {
-                found
-            } else {
-                let mappings = if kept == 1 { "mapping is" } else { "mappings are" };
-                found.noting(format!(
-                    "{kept} {mappings} kept from the last good snapshot in the state directory"
-                ))
-            })
+            Ok(Found::new(snapshot, diagnostics).noting_kept())
         }
         Ok(None) => Ok(Found::default().noting("there is no such ConfigMap: it maps nobody".to_owned())),
         Err(error) => {
-            if let Some(Saved { snapshot, confirmed_at, .. }) = saved {
-                notes.push(format!("a server that starts now serves what was last good at {confirmed_at}"));
-                publisher.publish_restored(Arc::new(snapshot), confirmed_at);
+            if let Some(Saved { content, confirmed_at }) = saved {
+                restore(content, confirmed_at, publisher, notes);
             }
             Err(error)
         }
     }
+}
+
+/// What a server has kept as last good.
+fn kept<T: Kept>(settings: &BackendSettings, notes: &mut Vec<String>) -> Option<Saved<T>> {
+    match settings.last_good.as_ref()?.read(Timestamp::now()) {
+        Ok(saved) => saved,
+        // Where the state directory is another machine's or another user's, there is nothing to be told.
+        Err(LastGoodError::Io(_)) => None,
+        Err(error) => {
+            notes.push(format!("the last good snapshot in the state directory is not used: {error}"));
+            None
+        }
+    }
+}
+
+/// Puts in force what was last good, as a server does that finds no API server at its start.
+fn restore(snapshot: Snapshot, confirmed_at: Timestamp, publisher: &Publisher, notes: &mut Vec<String>) {
+    notes.push(format!("a server that starts now serves what was last good at {confirmed_at}"));
+    publisher.publish_restored(Arc::new(snapshot), confirmed_at);
 }
 
 fn dynamic_file_content(settings: &BackendSettings) -> Result<Found, LookError> {

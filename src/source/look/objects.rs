@@ -7,9 +7,9 @@ use kube::{
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::{Found, LookError, the_client, within};
+use super::{Found, LookError, kept, restore, the_client, within};
 use crate::{
-    mapping::{Object, Objects},
+    mapping::{Object, ObjectRecords, Objects, Publisher},
     source::{
         BackendSettings,
         crd::{self, definition::IamIdentityMapping},
@@ -19,8 +19,34 @@ use crate::{
 /// How many objects a page of the list has.
 const PAGE: u32 = 500;
 
-/// The cluster's objects.
-pub(super) async fn in_cluster(settings: &BackendSettings) -> Result<Found, LookError> {
+/// The cluster's objects, as they follow what a server has kept as last good.
+pub(super) async fn in_cluster(
+    settings: &BackendSettings,
+    publisher: &Publisher,
+    notes: &mut Vec<String>,
+) -> Result<Found, LookError> {
+    let saved = kept::<ObjectRecords>(settings, notes);
+    match list(settings).await {
+        Ok(Some(listed)) => {
+            let mut objects = saved.map(|saved| Objects::from_records(saved.content)).unwrap_or_default();
+            objects.replace(listed);
+            Ok(Found::of_objects(&objects).noting_kept())
+        }
+        Ok(None) => Ok(Found::default().noting(
+            "the cluster has no IAMIdentityMapping: apply deploy/crd/iamidentitymapping.yaml".to_owned(),
+        )),
+        Err(error) => {
+            if let Some(saved) = saved {
+                let (snapshot, _) = Objects::from_records(saved.content).snapshot();
+                restore(snapshot, saved.confirmed_at, publisher, notes);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// All objects; `None` where the cluster does not know the kind.
+async fn list(settings: &BackendSettings) -> Result<Option<Vec<Object>>, LookError> {
     const WHAT: &str = "IAMIdentityMappings";
     let resource = ApiResource::erase::<IamIdentityMapping>(&());
     let api: Api<DynamicObject> = Api::all_with(the_client(settings).await?, &resource);
@@ -37,23 +63,14 @@ pub(super) async fn in_cluster(settings: &BackendSettings) -> Result<Found, Look
         }
     };
     match within(WHAT, listed).await {
-        Ok(objects) => Ok(of_objects(objects)),
-        Err(LookError::Api { error, .. }) if is_unknown_kind(&error) => Ok(Found::default().noting(
-            "the cluster has no IAMIdentityMapping: apply deploy/iamidentitymapping.yaml".to_owned(),
-        )),
+        Ok(objects) => Ok(Some(objects)),
+        Err(LookError::Api { error, .. }) if is_unknown_kind(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
 fn is_unknown_kind(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if crd::is_unknown_kind(status))
-}
-
-fn of_objects(listed: Vec<Object>) -> Found {
-    let mut objects = Objects::default();
-    objects.replace(listed);
-    let (snapshot, diagnostics) = objects.snapshot();
-    Found::new(snapshot, diagnostics)
 }
 
 /// The objects in a text, as `kubectl apply -f` takes it and `kubectl get -o yaml` writes it.
@@ -71,7 +88,10 @@ pub(super) fn in_file(file: &str, text: &str) -> Result<Found, LookError> {
     if objects.is_empty() && lists == 0 {
         return Err(content("holds no IAMIdentityMapping of iamauthenticator.k8s.aws/v1alpha1".to_owned()));
     }
-    Ok(of_objects(objects))
+    let listed = objects;
+    let mut objects = Objects::default();
+    objects.replace(listed);
+    Ok(Found::of_objects(&objects))
 }
 
 /// Takes the objects out of a document. The items of an `IAMIdentityMappingList` do not name their kind.

@@ -2,12 +2,20 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use quick_cache::sync::Cache as Bounded;
+use tokio::time::Instant;
 
 use super::{Refusal, Verdict, key::TokenKey};
 use crate::{identity::Identity, telemetry::VerifierMetrics};
 
 /// How far clocks of reviews that are under way together may lie apart; the longest review is shorter.
 const UNDER_WAY: SignedDuration = SignedDuration::from_secs(10);
+
+/// When something happens: by the clock on the wall, which may be set, and by one that never is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) wall: Timestamp,
+    pub(super) steady: Instant,
+}
 
 /// What STS has said of tokens, for a short while.
 ///
@@ -31,7 +39,7 @@ struct Kept {
 struct Entry<V> {
     value: V,
     /// When STS was asked.
-    from: Timestamp,
+    from: Moment,
     /// When it is too old, the token's own end at the latest.
     until: Timestamp,
 }
@@ -48,9 +56,13 @@ pub(super) enum Known {
 }
 
 impl<V> Entry<V> {
-    fn is_fresh(&self, now: Timestamp) -> bool {
-        // A clock that was set back by more than a review takes must not prolong an entry's life.
-        now < self.until && now.saturating_add(UNDER_WAY).is_ok_and(|now| now >= self.from)
+    fn is_fresh(&self, now: Moment, ttl: SignedDuration) -> bool {
+        // Whatever the clock on the wall is set to, no entry lives longer than it may; and one that was set back by
+        // more than a review takes ends it.
+        let age = now.steady.saturating_duration_since(self.from.steady);
+        SignedDuration::try_from(age).is_ok_and(|age| age < ttl)
+            && now.wall < self.until
+            && now.wall.saturating_add(UNDER_WAY).is_ok_and(|wall| wall >= self.from.wall)
     }
 }
 
@@ -63,24 +75,24 @@ impl Cache {
     }
 
     /// What is known of a token at `now`.
-    pub(super) fn look_up(&self, token: TokenKey, now: Timestamp) -> Known {
+    pub(super) fn look_up(&self, token: TokenKey, now: Moment) -> Known {
         let Some(kept) = &self.kept else { return Known::Not };
         match kept.identities.get(&token) {
-            Some(entry) if entry.is_fresh(now) => return Known::Now(Ok(entry.value)),
+            Some(entry) if entry.is_fresh(now, self.ttl) => return Known::Now(Ok(entry.value)),
             Some(_) => return Known::Once,
             None => {}
         }
         match kept.denials.get(&token) {
-            Some(entry) if entry.is_fresh(now) => Known::Now(Err(entry.value)),
+            Some(entry) if entry.is_fresh(now, self.ttl) => Known::Now(Err(entry.value)),
             _ => Known::Not,
         }
     }
 
     /// Keeps what STS said of a token when it was asked at `asked`, where that is worth keeping: an identity,
     /// or a denial that is final. `token_end` is when the token itself is over.
-    pub(super) fn keep(&self, token: TokenKey, verdict: &Verdict, asked: Timestamp, token_end: Timestamp) {
+    pub(super) fn keep(&self, token: TokenKey, verdict: &Verdict, asked: Moment, token_end: Timestamp) {
         let Some(kept) = &self.kept else { return };
-        let until = asked.saturating_add(self.ttl).map_or(token_end, |until| until.min(token_end));
+        let until = asked.wall.saturating_add(self.ttl).map_or(token_end, |until| until.min(token_end));
         match verdict {
             Ok(identity) => {
                 kept.denials.remove(&token);
@@ -99,7 +111,7 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
     use proptest::prelude::*;
 
@@ -116,6 +128,16 @@ mod tests {
         },
         telemetry::Metrics,
     };
+
+    static START: LazyLock<Instant> = LazyLock::new(|| Instant::now() + Duration::from_hours(1));
+
+    /// When the clock on the wall says `wall`, and has not been set.
+    fn at(wall: Timestamp) -> Moment {
+        let since = wall.duration_since(now());
+        let steady =
+            if since.is_negative() { *START - since.unsigned_abs() } else { *START + since.unsigned_abs() };
+        Moment { wall, steady }
+    }
 
     fn seconds(seconds: i64) -> SignedDuration {
         SignedDuration::from_secs(seconds)
@@ -139,12 +161,12 @@ mod tests {
     fn an_identity_lasts_as_long_as_configured_and_never_past_the_tokens_end() {
         let (cache, token) = (cache(10, 60), tokens(1)[0]);
         for (token_end, last) in [(seconds(900), 60), (seconds(20), 20)] {
-            cache.keep(token, &Ok(identity()), now(), now() + token_end);
+            cache.keep(token, &Ok(identity()), at(now()), now() + token_end);
             for age in [0, last - 1] {
-                assert!(matches!(cache.look_up(token, now() + seconds(age)), Known::Now(Ok(_))), "{age}");
+                assert!(matches!(cache.look_up(token, at(now() + seconds(age))), Known::Now(Ok(_))), "{age}");
             }
             for age in [last, last + 1, 3600] {
-                assert!(matches!(cache.look_up(token, now() + seconds(age)), Known::Once), "{age}");
+                assert!(matches!(cache.look_up(token, at(now() + seconds(age))), Known::Once), "{age}");
             }
         }
     }
@@ -152,12 +174,24 @@ mod tests {
     #[test]
     fn a_clock_set_back_prolongs_nothing() {
         let (cache, token) = (cache(10, 60), tokens(1)[0]);
-        cache.keep(token, &Ok(identity()), now(), now() + seconds(900));
+        cache.keep(token, &Ok(identity()), at(now()), now() + seconds(900));
         assert!(
-            matches!(cache.look_up(token, now() - seconds(3)), Known::Now(_)),
+            matches!(cache.look_up(token, at(now() - seconds(3))), Known::Now(_)),
             "a review of the same moment"
         );
-        assert!(matches!(cache.look_up(token, now() - seconds(11)), Known::Once));
+        assert!(matches!(cache.look_up(token, at(now() - seconds(11))), Known::Once));
+    }
+
+    #[test]
+    fn whatever_the_clock_is_set_to_nothing_lives_longer() {
+        let (cache, token) = (cache(10, 60), tokens(1)[0]);
+        cache.keep(token, &Ok(identity()), at(now()), now() + seconds(900));
+        for set_back in [0, 5, 30, 600] {
+            let set = |age| Moment { wall: now() + seconds(age - set_back), ..at(now() + seconds(age)) };
+            assert!(matches!(cache.look_up(token, set(60)), Known::Once), "set back by {set_back} s");
+        }
+        let ahead = Moment { wall: now() + seconds(60), ..at(now()) };
+        assert!(matches!(cache.look_up(token, ahead), Known::Once));
     }
 
     #[test]
@@ -174,23 +208,23 @@ mod tests {
             (Err(Refusal::Unavailable(Unavailability::Sts(NoVerdict::Throttled))), false),
         ] {
             let (cache, token) = (cache(10, 60), tokens(1)[0]);
-            cache.keep(token, &verdict, now(), now() + seconds(900));
-            match cache.look_up(token, now() + seconds(59)) {
+            cache.keep(token, &verdict, at(now()), now() + seconds(900));
+            match cache.look_up(token, at(now() + seconds(59))) {
                 Known::Now(known) => assert!(kept && known == verdict, "{verdict:?}"),
                 Known::Not => assert!(!kept, "{verdict:?}"),
                 Known::Once => panic!("{verdict:?}"),
             }
-            assert!(matches!(cache.look_up(token, now() + seconds(60)), Known::Not), "and not for ever");
+            assert!(matches!(cache.look_up(token, at(now() + seconds(60))), Known::Not), "and not for ever");
         }
     }
 
     #[test]
     fn credentials_that_expire_end_what_was_known_of_their_token() {
         let (cache, token) = (cache(10, 60), tokens(1)[0]);
-        cache.keep(token, &Ok(identity()), now(), now() + seconds(900));
+        cache.keep(token, &Ok(identity()), at(now()), now() + seconds(900));
         let expired = denied(Denial::Rejected(Rejection::ExpiredToken));
-        cache.keep(token, &expired, now() + seconds(61), now() + seconds(900));
-        assert!(matches!(cache.look_up(token, now() + seconds(62)), Known::Now(Err(_))));
+        cache.keep(token, &expired, at(now() + seconds(61)), now() + seconds(900));
+        assert!(matches!(cache.look_up(token, at(now() + seconds(62))), Known::Now(Err(_))));
     }
 
     #[test]
@@ -198,12 +232,12 @@ mod tests {
         let (cache, tokens) = (cache(80, 60), tokens(2000));
         let expired = denied(Denial::Rejected(Rejection::ExpiredToken));
         for token in &tokens[..80] {
-            cache.keep(*token, &expired, now(), now() + seconds(900));
+            cache.keep(*token, &expired, at(now()), now() + seconds(900));
         }
         for token in &tokens {
-            cache.keep(*token, &Ok(identity()), now(), now() + seconds(900));
+            cache.keep(*token, &Ok(identity()), at(now()), now() + seconds(900));
         }
-        let known: Vec<Known> = tokens[..80].iter().map(|token| cache.look_up(*token, now())).collect();
+        let known: Vec<Known> = tokens[..80].iter().map(|token| cache.look_up(*token, at(now()))).collect();
         assert!(known.iter().any(|known| matches!(known, Known::Not)), "none was evicted");
         assert!(!known.iter().any(|known| matches!(known, Known::Now(Err(_)))));
     }
@@ -211,8 +245,8 @@ mod tests {
     #[test]
     fn switched_off_it_keeps_nothing() {
         let (cache, token) = (cache(10, 0), tokens(1)[0]);
-        cache.keep(token, &Ok(identity()), now(), now() + seconds(900));
-        assert!(matches!(cache.look_up(token, now()), Known::Not));
+        cache.keep(token, &Ok(identity()), at(now()), now() + seconds(900));
+        assert!(matches!(cache.look_up(token, at(now())), Known::Not));
     }
 
     #[test]
@@ -221,19 +255,19 @@ mod tests {
         let tokens = tokens(10_000);
         let (good, forged) = tokens.split_at(50);
         for token in good {
-            cache.keep(*token, &Ok(identity()), now(), now() + seconds(900));
+            cache.keep(*token, &Ok(identity()), at(now()), now() + seconds(900));
         }
         for token in forged {
             let verdict = denied(Denial::Rejected(Rejection::SignatureDoesNotMatch));
-            cache.keep(*token, &verdict, now(), now() + seconds(900));
+            cache.keep(*token, &verdict, at(now()), now() + seconds(900));
         }
         let kept = cache.kept.as_ref().unwrap();
         assert!(kept.denials.len() <= 13, "{}", kept.denials.len());
         for token in good {
-            assert!(matches!(cache.look_up(*token, now()), Known::Now(Ok(_))));
+            assert!(matches!(cache.look_up(*token, at(now())), Known::Now(Ok(_))));
         }
         for token in forged {
-            cache.keep(*token, &Ok(identity()), now(), now() + seconds(900));
+            cache.keep(*token, &Ok(identity()), at(now()), now() + seconds(900));
         }
         assert!(kept.identities.len() <= 100, "{}", kept.identities.len());
     }
@@ -257,12 +291,12 @@ mod tests {
                     _ => None,
                 };
                 if let Some(verdict) = verdict {
-                    cache.keep(tokens[token], &verdict, time, time + seconds(end));
+                    cache.keep(tokens[token], &verdict, at(time), time + seconds(end));
                     if action != 2 {
                         model.insert(token, (verdict, time, time + seconds(end)));
                     }
                 }
-                if let Known::Now(said) = cache.look_up(tokens[token], time) {
+                if let Known::Now(said) = cache.look_up(tokens[token], at(time)) {
                     let (verdict, asked, end) = &model[&token];
                     prop_assert_eq!(&said, verdict);
                     prop_assert!(time < *end && time < *asked + seconds(60));

@@ -33,7 +33,7 @@
 //!
 //! **When STS throttles or fails.** Throttling, which is by account, slows down the lane that meets it by and by,
 //! and the rate comes back by itself. A host that cannot be reached is asked only from time to time; the others
-//! are not affected.
+//! are not affected. To each host in use a connection is kept open through quiet minutes.
 
 mod bucket;
 mod cache;
@@ -47,6 +47,7 @@ mod refusal;
 mod standing;
 #[cfg(test)]
 pub(super) mod tests;
+mod warmth;
 
 use std::{sync::Arc, time::Duration};
 
@@ -56,12 +57,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) use self::lanes::Lane;
 use self::{
-    cache::{Cache, Known},
+    cache::{Cache, Known, Moment},
     circuit::{Circuit, Circuits},
     flight::{Arrival, Departure, Flights},
     gate::{Gate, MAX_WAIT, Ticket},
     key::{Keys, TokenKey},
     standing::Standing,
+    warmth::Warmth,
 };
 pub use self::{
     key::NoRandomNumbers,
@@ -125,6 +127,7 @@ pub struct Verifier {
     asker: Arc<Asker>,
     metrics: VerifierMetrics,
     _gatekeeper: AbortOnDropHandle<()>,
+    _stoker: AbortOnDropHandle<()>,
 }
 
 /// What a call needs, which may outlive the review that started it.
@@ -133,6 +136,7 @@ struct Asker {
     client: Client,
     partition: Partition,
     cache: Cache,
+    warmth: Arc<Warmth>,
     metrics: VerifierMetrics,
 }
 
@@ -144,9 +148,8 @@ struct Call {
     lane: Lane,
     circuit: Option<Arc<Circuit>>,
     ticket: Ticket,
-    /// When the review brought the token, by the clock on the wall and by one that is never set.
-    now: Timestamp,
-    entered: Instant,
+    /// When the review brought the token.
+    now: Moment,
 }
 
 impl Verifier {
@@ -165,15 +168,17 @@ impl Verifier {
         let ttl = SignedDuration::try_from(limits.cache_ttl).unwrap_or(SignedDuration::ZERO);
         let cache = Cache::new(limits.cache_size.get(), ttl, metrics.clone());
         let (gate, gatekeeper) = Gate::new(limits, metrics.clone());
+        let (warmth, stoker) = Warmth::new(endpoints, client.clone());
         Ok(Self {
             keys: Keys::generate()?,
             flights: Arc::new(Flights::new()),
             standing: Standing::new(limits),
             circuits: Circuits::new(endpoints, &metrics),
             gate,
-            asker: Arc::new(Asker { client, partition, cache, metrics: metrics.clone() }),
+            asker: Arc::new(Asker { client, partition, cache, warmth, metrics: metrics.clone() }),
             metrics,
             _gatekeeper: gatekeeper,
+            _stoker: stoker,
         })
     }
 
@@ -190,6 +195,7 @@ impl Verifier {
     }
 
     async fn verdict(&self, request: &PresignedRequest, now: Timestamp) -> Verified {
+        let now = Moment { wall: now, steady: Instant::now() };
         let token = self.keys.token(request);
         let proven = match self.asker.cache.look_up(token, now) {
             Known::Now(verdict) => return Verified { verdict, source: Source::Cache },
@@ -227,9 +233,9 @@ impl Verifier {
         request: &PresignedRequest,
         token: TokenKey,
         proven: bool,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<Call, Shed> {
-        let entered = Instant::now();
+        let entered = now.steady;
         let caller = self.standing.look_up(self.keys.credentials(request), entered);
         let lane = caller.lane();
         let shed = |reason, wait| {
@@ -250,14 +256,13 @@ impl Verifier {
             circuit: circuit.map(Arc::clone),
             ticket,
             now,
-            entered,
         })
     }
 }
 
 impl Call {
     async fn make(self) -> Verdict {
-        let Self { asker, request, token, lane, circuit, ticket, now, entered } = self;
+        let Self { asker, request, token, lane, circuit, ticket, now } = self;
         let shed = |reason, wait| {
             asker.metrics.shed(reason, lane);
             Shed::new(reason, wait, token)
@@ -270,10 +275,11 @@ impl Call {
             Ok(passage) => passage,
             Err(wait) => return Err(shed(ShedReason::CircuitOpen, wait).into()),
         };
-        let answer = timeout_at(entered + ANSWER_WITHIN, asker.client.get_caller_identity(&request)).await;
+        let answer = timeout_at(now.steady + ANSWER_WITHIN, asker.client.get_caller_identity(&request)).await;
         let answer = answer.unwrap_or(Err(StsError::NoVerdict(NoVerdict::Timeout)));
         permit.answered(answer == Err(NoVerdict::Throttled.into()));
         drop(permit);
+        asker.warmth.called(request.endpoint(), Instant::now());
         if let Some(passage) = passage {
             passage.answered(&answer, Instant::now());
         }

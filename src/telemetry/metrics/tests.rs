@@ -12,12 +12,19 @@ fn every_figure_takes_the_labels_that_it_is_given() {
     metrics.ec2_failure(Failure::ServerError(503));
     metrics.ec2_lookup(Lookup::KnownUnknown);
     metrics.ec2_names(7);
+    metrics.connections(2);
+    metrics.uncertified_request(Duration::ZERO);
+    metrics.connection_closed(Closed::NoRoom);
+    metrics.certificate_expiry(CertificateKind::Serving, Some("1970-01-01T00:02:00Z".parse().unwrap()));
+    metrics.certificate_expiry(CertificateKind::Client, None);
+    metrics.certificate_loaded();
+    metrics.certificate_load_failed();
     metrics.backend_waiting(BackendMode::EksConfigMap);
     metrics.backend_loaded(BackendMode::EksConfigMap, 3, 2, 1);
     metrics.snapshot_in_force(BackendMode::EksConfigMap, &Snapshot::empty(), Timestamp::UNIX_EPOCH);
     metrics.restored(BackendMode::EksConfigMap, true);
     metrics.admission_review(Verdict::Refused);
-    metrics.snapshot_kept("1970-01-01T00:01:00Z".parse().unwrap());
+    metrics.snapshot_kept(BackendMode::EksConfigMap, "1970-01-01T00:01:00Z".parse().unwrap());
     let text = String::from_utf8(metrics.render(Timestamp::UNIX_EPOCH).unwrap().0).unwrap();
     for line in [
         r#"aws_iam_authenticator_decisions_total{outcome="refused",reason="malformed_request"} 1"#,
@@ -28,6 +35,11 @@ fn every_figure_takes_the_labels_that_it_is_given() {
         r#"aws_iam_authenticator_ec2_describe_instances_failures_total{reason="ec2_server_error"} 1"#,
         r#"aws_iam_authenticator_ec2_name_lookups_total{result="known_unknown"} 1"#,
         "aws_iam_authenticator_ec2_names 7",
+        "aws_iam_authenticator_connections 2",
+        r#"aws_iam_authenticator_decisions_total{outcome="refused",reason="no_client_certificate"} 1"#,
+        r#"aws_iam_authenticator_connections_closed_total{reason="no_room"} 1"#,
+        r#"aws_iam_authenticator_certificate_expiry_timestamp_seconds{certificate="serving"} 120"#,
+        r#"aws_iam_authenticator_certificate_loads_total{result="failed"} 1"#,
         r#"aws_iam_authenticator_backend_loaded{backend="EKSConfigMap"} 1"#,
         r#"aws_iam_authenticator_mappings{backend="EKSConfigMap"} 3"#,
         r#"aws_iam_authenticator_mapping_diagnostics{backend="EKSConfigMap",severity="error"} 2"#,
@@ -35,7 +47,7 @@ fn every_figure_takes_the_labels_that_it_is_given() {
         r#"aws_iam_authenticator_mapping_entries{backend="EKSConfigMap",kind="permission_set"} 0"#,
         r#"aws_iam_authenticator_mapping_entries_kept{backend="EKSConfigMap"} 0"#,
         r#"aws_iam_authenticator_mappings_restored{backend="EKSConfigMap"} 1"#,
-        "aws_iam_authenticator_snapshot_confirmed_timestamp_seconds 60",
+        r#"aws_iam_authenticator_snapshot_confirmed_timestamp_seconds{backend="EKSConfigMap"} 60"#,
     ] {
         assert!(text.contains(line), "{line} is missing in\n{text}");
     }

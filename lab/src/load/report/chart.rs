@@ -11,7 +11,7 @@ const BOTTOM: f64 = 40.0;
 
 /// How values stand along an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scale {
+pub(crate) enum Scale {
     /// From 0.
     Linear,
     /// By powers of ten.
@@ -22,21 +22,21 @@ pub(super) enum Scale {
 
 /// A line; `class` names its colour in the page's style sheet. A gap is where a point is not finite.
 #[derive(Debug, Clone)]
-pub(super) struct Series {
-    pub(super) label: &'static str,
-    pub(super) class: &'static str,
-    pub(super) points: Vec<(f64, f64)>,
+pub(crate) struct Series<'t> {
+    pub(crate) label: &'t str,
+    pub(crate) class: &'static str,
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
 /// A plot.
 #[derive(Debug, Clone)]
-pub(super) struct Chart {
-    pub(super) title: &'static str,
-    pub(super) x_label: &'static str,
-    pub(super) y_label: &'static str,
-    pub(super) x_scale: Scale,
-    pub(super) y_scale: Scale,
-    pub(super) series: Vec<Series>,
+pub(crate) struct Chart<'t> {
+    pub(crate) title: &'t str,
+    pub(crate) x_label: &'t str,
+    pub(crate) y_label: &'t str,
+    pub(crate) x_scale: Scale,
+    pub(crate) y_scale: Scale,
+    pub(crate) series: Vec<Series<'t>>,
 }
 
 /// An axis: values to places between 0 and 1, and what stands beside it.
@@ -139,9 +139,9 @@ fn short(value: f64) -> String {
     }
 }
 
-impl Chart {
+impl Chart<'_> {
     /// A figure with caption, legend and an inline SVG.
-    pub(super) fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let x = Axis::new(self.x_scale, points().map(|(x, _)| *x));
         let y = Axis::new(self.y_scale, points().map(|(_, y)| *y));

@@ -11,7 +11,7 @@ use super::{
     text::{grouped, ms},
 };
 
-const STYLE: &str = include_str!("style.css");
+pub(crate) const STYLE: &str = include_str!("style.css");
 
 pub(super) fn render(reports: &[Report], title: &str) -> String {
     let mut page = String::new();

@@ -1,6 +1,6 @@
 //! What a run came to, in figures: as text, as JSON, and as a page with plots.
 
-mod chart;
+pub(crate) mod chart;
 mod html;
 mod text;
 
@@ -9,6 +9,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+pub(crate) use html::STYLE;
 pub(crate) use text::grouped;
 #[cfg(test)]
 use text::ms;

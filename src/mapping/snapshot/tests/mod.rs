@@ -1,4 +1,5 @@
 mod doubts;
+mod hand;
 mod keeping;
 mod keys;
 mod pins;

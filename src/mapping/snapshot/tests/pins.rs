@@ -15,8 +15,11 @@ fn a_pin_lets_in_whom_it_names_and_nobody_else() {
     }
     for id in ["'AROAEXAMPLE:s'", "' AROAEXAMPLE'", "'*'", "arn:aws:iam::111122223333:role/A"] {
         let (snapshot, diagnostics) = load(&[("mapRoles", &pinned(id))]);
-        only(&diagnostics, Severity::Warning, "so that the entry matches nobody");
+        only(&diagnostics, Severity::Error, "so that the entry matches nobody");
         assert_eq!(who(&snapshot, &role("A")), "-", "{id}");
+        let (before, _) = load(&[("mapRoles", &pinned("AROAEXAMPLE"))]);
+        let (after, _) = Snapshot::update(Some(&before), &data(&[("mapRoles", &pinned(id))]));
+        assert_eq!(who(&after, &role("A")), "a", "{id}: the pin that was last good counts");
     }
 }
 

@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    hand::{FORMS, arn, each, make, robbed, slip, still_has, written},
+    *,
+};
 
 /// How an entry may stand in an edit.
 #[derive(Debug, Clone, Copy)]
@@ -19,141 +22,70 @@ fn fates() -> impl Strategy<Value = Vec<Fate>> {
     prop::collection::vec(fate, 6)
 }
 
-/// What a hand does to a text that it edits.
-#[derive(Debug, Clone)]
-enum Slip {
-    Insert(prop::sample::Index, char),
-    Remove(prop::sample::Index),
-    RemoveLine(prop::sample::Index),
-    Indent(prop::sample::Index, usize),
-    Dedent(prop::sample::Index),
-    DoubleLine(prop::sample::Index),
+const NAMES: [&str; 3] = ["A", "B", "C"];
+
+/// Names, of which some are others' words.
+const WORDS: [&str; 10] =
+    ["a", "b", "a b", "Domain", "Admins", "Domain Admins", "system:masters", "team-a", "x (y)", "-z"];
+
+/// A username and groups for each of the names that has an entry.
+fn entries() -> impl Strategy<Value = Vec<Option<(&'static str, Vec<&'static str>)>>> {
+    let groups = prop::sample::subsequence(&WORDS[..], 0..5).prop_shuffle();
+    prop::collection::vec(prop::option::weighted(0.8, (prop::sample::select(&WORDS[..]), groups)), 3)
 }
 
-fn slips() -> impl Strategy<Value = Vec<Slip>> {
-    prop::collection::vec(slip(), 1..4)
-}
-
-fn slip() -> impl Strategy<Value = Slip> {
-    let place = any::<prop::sample::Index>;
-    let letter = prop::sample::select("-: \t\n[]{}&*#'\"|>!%@`,?<a".chars().collect::<Vec<_>>());
-    prop_oneof![
-        (place(), letter).prop_map(|(at, letter)| Slip::Insert(at, letter)),
-        place().prop_map(Slip::Remove),
-        place().prop_map(Slip::RemoveLine),
-        (place(), 1..5_usize).prop_map(|(at, blanks)| Slip::Indent(at, blanks)),
-        place().prop_map(Slip::Dedent),
-        place().prop_map(Slip::DoubleLine),
-    ]
-}
-
-fn make(text: &str, slip: &Slip) -> String {
-    let mut letters: Vec<char> = text.chars().collect();
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    if lines.is_empty() {
-        return String::new();
+/// Every slip that there is, rather than some of them.
+#[test]
+fn no_slip_takes_access_or_a_group_that_it_leaves_in_place() {
+    for form in FORMS {
+        let [a, b] = ["A", "B"].map(|name| written(form, name));
+        let (before, diagnostics) = load(&[("mapRoles", &format!("{a}{b}"))]);
+        assert_eq!(diagnostics, []);
+        let texts = each(&a).map(|a| format!("{a}{b}")).chain(each(&b).map(|b| format!("{a}{b}")));
+        let robbed = texts.filter_map(|text| robbed(&before, &["A", "B"], &text));
+        let robbed: Vec<String> = robbed.map(|(_, how)| how).take(40).collect();
+        assert!(robbed.is_empty(), "{}", robbed.join("\n"));
     }
-    match slip {
-        Slip::Insert(at, letter) => letters.insert(at.index(letters.len()), *letter),
-        Slip::Remove(at) => {
-            letters.remove(at.index(letters.len()));
-        }
-        Slip::RemoveLine(at) => {
-            lines.remove(at.index(lines.len()));
-        }
-        Slip::Indent(at, blanks) => {
-            let at = at.index(lines.len());
-            lines[at].insert_str(0, &" ".repeat(*blanks));
-        }
-        Slip::Dedent(at) => {
-            let at = at.index(lines.len());
-            lines[at] = lines[at].trim_start().to_owned();
-        }
-        Slip::DoubleLine(at) => {
-            let at = at.index(lines.len());
-            lines.insert(at, lines[at].clone());
-        }
-    }
-    match slip {
-        Slip::Insert(..) | Slip::Remove(_) => letters.into_iter().collect(),
-        _ => lines.join("\n") + "\n",
-    }
-}
-
-/// Whether a line still has the ARN as a word of its own, and not in a comment.
-fn still_names(text: &str, arn: &str) -> bool {
-    text.lines().filter(|line| !line.contains('#')).any(|line| {
-        line.match_indices(arn).any(|(at, _)| {
-            let (before, after) = (line[..at].chars().last(), line[at + arn.len()..].chars().next());
-            let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'');
-            before.is_none_or(ends) && after.is_none_or(ends)
-        })
-    })
-}
-
-/// Whether a line still has `word` between blanks, and not in a comment.
-fn still_has(text: &str, word: &str) -> bool {
-    text.lines()
-        .filter(|line| !line.contains('#'))
-        .any(|line| line.split_whitespace().any(|other| other == word))
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(4096)))]
 
     #[test]
-    fn no_slip_that_leaves_an_arn_in_place_takes_its_access(slips in slips(), block in any::<bool>()) {
-        let names = ["A", "B", "C"];
-        let arn = |name: &str| format!("arn:aws:iam::{ACCOUNT}:role/{name}");
-        let good: String = names
-            .iter()
-            .map(|name| {
-                if block {
-                    let arn = arn(name);
-                    format!("- groups:\n  - g\n  - h\n  rolearn: {arn}\n  username: {name}\n")
-                } else {
-                    entry(name, name)
-                }
-            })
-            .collect();
+    fn no_row_of_slips_takes_the_access_of_whose_arn_it_leaves_in_place(
+        slips in prop::collection::vec(slip(), 3..5),
+        form in prop::sample::select(&FORMS[..]),
+    ) {
+        let good: String = NAMES.iter().map(|name| written(form, name)).collect();
         let (before, _) = load(&[("mapRoles", &good)]);
         let text = slips.iter().fold(good, |text, slip| make(&text, slip));
         let (after, diagnostics) = Snapshot::update(Some(&before), &data(&[("mapRoles", &text)]));
-        for name in names {
+        for name in NAMES {
             prop_assert!(
-                !still_names(&text, &arn(name)) || who(&after, &role(name)) != "-",
+                !still_has(&text, &arn(name)) || who(&after, &role(name)) != "-",
                 "{} in\n{}\n{:#?}", name, text, diagnostics
             );
         }
     }
 
+    /// Two slips in one edit, in one entry or in one each.
     #[test]
-    fn no_slip_that_leaves_an_arn_and_a_group_in_place_takes_the_group(
-        slip in slip(),
-        block in any::<bool>(),
+    fn no_two_slips_take_access_or_a_group_that_they_leave_in_place(
+        first in slip(),
+        second in slip(),
+        in_one in any::<bool>(),
+        form in prop::sample::select(&FORMS[..]),
     ) {
-        let names = ["A", "B", "C"];
-        let good: String = names
-            .iter()
-            .map(|name| {
-                let entry = entry(name, name);
-                let groups =
-                    if block { format!("\n  - own-{name}\n  - g") } else { format!(" [ own-{name} , g ]") };
-                entry.replace(" [g]", &groups)
-            })
-            .collect();
-        let (before, _) = load(&[("mapRoles", &good)]);
-        let text = make(&good, &slip);
-        let (after, diagnostics) = Snapshot::update(Some(&before), &data(&[("mapRoles", &text)]));
-        for name in names {
-            let (arn, group) = (format!("arn:aws:iam::{ACCOUNT}:role/{name}"), format!("own-{name}"));
-            prop_assert!(
-                !still_names(&text, &arn)
-                    || !still_has(&text, &group)
-                    || who(&after, &role(name)).split(',').any(|had| had == group),
-                "{} is {} in\n{}\n{:#?}", name, who(&after, &role(name)), text, diagnostics
-            );
-        }
+        let [a, b, c] = NAMES.map(|name| written(form, name));
+        let (before, diagnostics) = load(&[("mapRoles", &format!("{a}{b}{c}"))]);
+        prop_assert_eq!(diagnostics, []);
+        let text = if in_one {
+            format!("{a}{}{c}", make(&make(&b, &first), &second))
+        } else {
+            format!("{}{}{c}", make(&a, &first), make(&b, &second))
+        };
+        let robbed = robbed(&before, &NAMES, &text);
+        prop_assert!(robbed.is_none(), "{}", robbed.unwrap_or_default().1);
     }
 
     /// An edit that leaves an entry's ARN in place never removes its access, and one that removes a valid
@@ -191,6 +123,28 @@ proptest! {
             for (name, has_access) in names.iter().zip(has_access) {
                 prop_assert_eq!(who(&snapshot, &role(name)) != "-", has_access, "{} in\n{}", name, text);
             }
+        }
+    }
+
+    /// What a program writes, or a hand that makes no slip, is in force as it is written: what is gone is gone.
+    #[test]
+    fn a_well_formed_edit_is_in_force_as_it_is_written(edits in prop::collection::vec(entries(), 1..6)) {
+        let mut last = Snapshot::empty();
+        for edit in edits {
+            let entry = |(name, entry): (&&str, &Option<(&str, Vec<&str>)>)| {
+                let (username, groups) = entry.as_ref()?;
+                Some(format!("- {{rolearn: '{}', username: '{username}', groups: {groups:?}}}\n", arn(name)))
+            };
+            let text: String = NAMES.iter().zip(&edit).filter_map(entry).collect();
+            let (after, diagnostics) = Snapshot::update(Some(&last), &data(&[("mapRoles", &text)]));
+            prop_assert_eq!(&diagnostics, &[], "{}", text);
+            for (name, entry) in NAMES.iter().zip(&edit) {
+                let wanted = entry.as_ref().map_or("-".to_owned(), |(username, groups)| {
+                    std::iter::once(username).chain(groups).copied().collect::<Vec<_>>().join(",")
+                });
+                prop_assert_eq!(who(&after, &role(name)), wanted, "{}", text);
+            }
+            last = after;
         }
     }
 

@@ -283,3 +283,12 @@ fn of_a_list_of_nothing_but_mistakes_the_first_thousand_are_told_and_the_others_
     let (snapshot, diagnostics) = load(&[("mapRoles", &(entry("A", "a") + &fields))]);
     assert_eq!((diagnostics.len(), who(&snapshot, &role("A"))), (50, "a,g".to_owned()));
 }
+
+#[test]
+fn what_the_entries_come_to_together_is_told_within_the_same_bound() {
+    let (snapshot, diagnostics) = load(&[("mapAccounts", &format!("- '{ACCOUNT}'\n").repeat(5000))]);
+    assert_eq!(snapshot.index().len(), 1);
+    assert_eq!(diagnostics.len(), 1001, "a thousand that map the same account again, and how many more");
+    let last = diagnostics.last().map(ToString::to_string).unwrap_or_default();
+    assert!(last.starts_with("mapAccounts: has 3999 more warnings, which are not told one by one"), "{last}");
+}

@@ -1,0 +1,10 @@
+#![no_main]
+
+use arngate_fuzz::{config_file, mutate};
+use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
+
+fuzz_target!(|data: &[u8]| config_file::check(data));
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    mutate::lines(data, size, max_size, seed, fuzzer_mutate)
+});

@@ -1,0 +1,10 @@
+#![no_main]
+
+use arngate_fuzz::{mutate, sts_answer};
+use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
+
+fuzz_target!(|data: &[u8]| sts_answer::check(data));
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    mutate::elements(data, size, max_size, seed, fuzzer_mutate)
+});

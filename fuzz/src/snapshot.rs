@@ -1,0 +1,73 @@
+//! The last good snapshot's file.
+//!
+//! **Property.** What is written is read again, entry by entry. One flipped bit, or a cut, and nothing is read. What is
+//! read of any document with a right sum is written and read again as the same.
+//!
+//! Input: mapRoles, mapUsers, mapAccounts; or, where it begins with `{`, the JSON of a snapshot's file.
+
+use std::collections::BTreeMap;
+
+use arngate::mapping::{AwsAuth, Saved, Section, Snapshot};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::{parts::parts, saved::entries};
+
+const CLUSTER: &str = "fuzz";
+/// How many flips and cuts are tried on one text.
+const TRIES: usize = 16;
+
+/// Looks at the lists, or at the document.
+pub fn check(data: &[u8]) {
+    // As it stands, it is hardly ever one; whatever it is, it is read without a panic.
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = Saved::from_text(text, CLUSTER);
+    }
+    let Some(parts) = parts(data) else { return };
+    if let [json] = parts.as_slice()
+        && json.starts_with('{')
+    {
+        document(json);
+        return;
+    }
+    let keys = Section::ALL.map(|section| section.key().to_owned());
+    let texts: BTreeMap<String, String> =
+        keys.into_iter().zip(parts.into_iter().map(str::to_owned)).collect();
+    written(&Snapshot::update(None, &AwsAuth::from(texts)).0, data);
+}
+
+fn written(snapshot: &Snapshot, data: &[u8]) {
+    let at = Timestamp::from_second(1_768_478_400).expect("it is a moment");
+    let text = Saved::to_text(snapshot, CLUSTER, at).expect("it can be saved");
+    let saved = Saved::from_text(&text, CLUSTER).expect("what was written is read");
+    assert_eq!(entries(&saved.snapshot), entries(snapshot));
+    assert_eq!((saved.snapshot.index().len(), saved.confirmed_at), (snapshot.index().len(), at));
+    assert!(Saved::from_text(&text, "another").is_err(), "of another cluster");
+
+    // Which bits: as the input has it, so that a finding can be found again.
+    let digest = Sha256::digest(data);
+    let mut random =
+        fastrand::Rng::with_seed(digest.iter().fold(0, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte)));
+    for _ in 0..TRIES {
+        let mut bytes = text.clone().into_bytes();
+        let (place, bit) = (random.usize(..bytes.len()), random.u8(..8));
+        bytes[place] ^= 1 << bit;
+        // A file that is no text is refused when it is read.
+        let is_read = std::str::from_utf8(&bytes).is_ok_and(|text| Saved::from_text(text, CLUSTER).is_ok());
+        assert!(!is_read, "with byte {place} flipped in bit {bit}");
+        // The last line break alone may be lost.
+        let cut = random.usize(..text.len() - 1);
+        let is_read = text.get(..cut).is_some_and(|text| Saved::from_text(text, CLUSTER).is_ok());
+        assert!(!is_read, "cut at {cut}");
+    }
+}
+
+fn document(json: &str) {
+    let json = json.trim_end_matches('\n');
+    let sum: String = Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect();
+    let Ok(saved) = Saved::from_text(&format!("arngate-snapshot 1 {sum}\n{json}\n"), CLUSTER) else { return };
+    let Ok(text) = Saved::to_text(&saved.snapshot, CLUSTER, saved.confirmed_at) else { return };
+    let again = Saved::from_text(&text, CLUSTER).expect("what was written is read");
+    assert_eq!(entries(&again.snapshot), entries(&saved.snapshot));
+    assert_eq!(again.confirmed_at, saved.confirmed_at);
+}
