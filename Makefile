@@ -1,12 +1,16 @@
 # The daily commands. Every one works on a fresh checkout; what it needs beyond a Rust toolchain it says.
 
-.PHONY: help build test check unit integration bench parts floor instructions compare control-plane assets tools deny fmt demo fuzz fuzz-check sbom reproducible regions crd clean
+.PHONY: help build image test check unit integration bench parts floor instructions compare control-plane assets tools deny fmt demo fuzz fuzz-check sbom reproducible regions crd clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
 
 build: ## The release binaries: target/release/arngate and arngate-lab
 	cargo build --release --workspace
+
+image: ## Build the image with buildah (BASE= names the build's base), and run its program from the built file system
+	deploy/image/build $(if $(BASE),--base $(BASE))
+	cargo test --locked -p arngate --test image
 
 demo: ## How a token becomes a Kubernetes user, step by step
 	cargo run --release -p arngate-lab -- demo
@@ -57,7 +61,7 @@ instructions: ## Count instructions of the parts; more than the limits in benche
 compare: assets build ## Measure arngate beside aws-iam-authenticator (some ten minutes, an idle machine)
 	target/release/arngate-lab compare
 
-assets: ## Build etcd, kube-apiserver, kubectl and the Go client, install the AWS CLI and moto (minutes, once)
+assets: ## Build etcd, kube-apiserver, kubectl, kubeadm, helm and the Go client, install the AWS CLI and moto (minutes, once)
 	lab/control-plane/build
 
 tools: ## The Rust components that the checks need

@@ -17,8 +17,9 @@ fn read(name: &str) -> String {
 fn labels(source: &str) -> Vec<String> {
     let source = read(source);
     let arms = source.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next());
-    let label =
-        |text: &&str| text.contains('_') && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_'));
+    let label = |text: &&str| {
+        text.contains('_') && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+    };
     arms.filter(label).map(str::to_owned).collect()
 }
 

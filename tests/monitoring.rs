@@ -225,7 +225,7 @@ async fn prometheus_has_what_each_panel_and_each_alert_asks_for() {
         .filter(|(_, expression)| !expression.contains(NOT_YET))
         .collect();
     let client = Prometheus::at(&prometheus.url).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     let mut turns = 0;
     let empty = loop {
         scene.turn(turns).await;

@@ -64,7 +64,7 @@ fn written(snapshot: &Snapshot, data: &[u8]) {
 
 fn document(json: &str) {
     let json = json.trim_end_matches('\n');
-    let sum: String = Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sum = Sha256::digest(json).iter().fold(String::new(), |sum, byte| format!("{sum}{byte:02x}"));
     let Ok(saved) = Saved::from_text(&format!("arngate-snapshot 1 {sum}\n{json}\n"), CLUSTER) else { return };
     let Ok(text) = Saved::to_text(&saved.snapshot, CLUSTER, saved.confirmed_at) else { return };
     let again = Saved::from_text(&text, CLUSTER).expect("what was written is read");

@@ -2,12 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
+    fmt::{self, Write as _},
     io::{self, BufRead, IsTerminal, Read, Write},
 };
 
 use anyhow::{Context, bail};
-use similar::{ChangeTag, TextDiff};
+use imara_diff::{Algorithm, Diff, InternedInput, Interner, Token, UnifiedDiffConfig, UnifiedDiffPrinter};
 
 use super::printable::printable;
 use crate::{
@@ -150,33 +150,81 @@ fn diff(change: &Change, colours: bool) -> String {
         .collect()
 }
 
-/// A unified diff of two texts of this name. Writing to a string does not fail.
+/// A unified diff of two texts of this name.
 fn diff_of(name: &str, old: Option<&str>, new: Option<&str>, colours: bool) -> String {
-    let (red, green, cyan, plain) =
-        if colours { ("\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[0m") } else { ("", "", "", "") };
+    let lines = InternedInput::new(old.unwrap_or_default(), new.unwrap_or_default());
+    let mut diff = Diff::compute(Algorithm::Myers, &lines);
+    diff.postprocess_lines(&lines);
+    let painted = Painted { lines: &lines.interner, colours };
     let named = |side, text: Option<&str>| {
         if text.is_some() { format!("{side}/{name}") } else { "/dev/null".into() }
     };
-    let mut shown = format!("{red}--- {}{plain}\n{green}+++ {}{plain}\n", named("a", old), named("b", new));
-    let diff = TextDiff::from_lines(old.unwrap_or_default(), new.unwrap_or_default());
-    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
-        let _ = writeln!(shown, "{cyan}{}{plain}", hunk.header());
-        for line in hunk.iter_changes() {
-            let (colour, sign) = match line.tag() {
-                ChangeTag::Delete => (red, '-'),
-                ChangeTag::Insert => (green, '+'),
-                ChangeTag::Equal => ("", ' '),
-            };
-            let end = if colour.is_empty() { "" } else { plain };
-            let text = line.value();
-            let text = printable(text.strip_suffix('\n').unwrap_or(text));
-            let _ = writeln!(shown, "{colour}{sign}{text}{end}");
-            if line.missing_newline() {
-                shown.push_str("\\ No newline at end of file\n");
-            }
+    let heads = [(RED, format!("--- {}", named("a", old))), (GREEN, format!("+++ {}", named("b", new)))];
+    let mut shown = String::new();
+    for (colour, head) in heads {
+        let _ = painted.write(&mut shown, colour, &head);
+    }
+    let _ = write!(shown, "{}", diff.unified_diff(&painted, UnifiedDiffConfig::default(), &lines));
+    shown
+}
+
+const RED: &str = "\x1b[31m";
+const GREEN: &str = "\x1b[32m";
+const CYAN: &str = "\x1b[36m";
+const PLAIN: &str = "\x1b[0m";
+
+/// How lines of a diff look. Writing to a string does not fail.
+struct Painted<'t> {
+    lines: &'t Interner<&'t str>,
+    colours: bool,
+}
+
+impl Painted<'_> {
+    fn write(&self, mut to: impl fmt::Write, colour: &str, text: &str) -> fmt::Result {
+        if self.colours && !colour.is_empty() {
+            writeln!(to, "{colour}{text}{PLAIN}")
+        } else {
+            writeln!(to, "{text}")
         }
     }
-    shown
+
+    fn line(&self, mut to: impl fmt::Write, colour: &str, sign: char, line: Token) -> fmt::Result {
+        // The token is one of the texts that were compared.
+        let text = self.lines[line];
+        let whole = text.strip_suffix('\n');
+        self.write(&mut to, colour, &format!("{sign}{}", printable(whole.unwrap_or(text))))?;
+        if whole.is_none() { writeln!(to, "\\ No newline at end of file") } else { Ok(()) }
+    }
+}
+
+impl UnifiedDiffPrinter for Painted<'_> {
+    fn display_header(
+        &self,
+        to: impl fmt::Write,
+        start_before: u32,
+        start_after: u32,
+        len_before: u32,
+        len_after: u32,
+    ) -> fmt::Result {
+        // Lines count from 1; of no lines, the one before counts.
+        let range = |start: u32, len: u32| format!("{},{len}", if len == 0 { start } else { start + 1 });
+        let (before, after) = (range(start_before, len_before), range(start_after, len_after));
+        self.write(to, CYAN, &format!("@@ -{before} +{after} @@"))
+    }
+
+    fn display_context_token(&self, to: impl fmt::Write, token: Token) -> fmt::Result {
+        self.line(to, "", ' ', token)
+    }
+
+    fn display_hunk(&self, mut to: impl fmt::Write, before: &[Token], after: &[Token]) -> fmt::Result {
+        for line in before {
+            self.line(&mut to, RED, '-', *line)?;
+        }
+        for line in after {
+            self.line(&mut to, GREEN, '+', *line)?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -196,6 +244,19 @@ mod tests {
              newline at end of file\n"
         );
         assert!(diff(&change("", "- c\n"), true).contains("\x1b[32m+- c\x1b[0m"));
+    }
+
+    #[test]
+    fn changes_far_apart_are_hunks_of_their_own() {
+        let lines = (1..=20).map(|line| format!("{line}\n")).collect::<Vec<_>>().concat();
+        let after = lines.replace("3\n4\n", "3\n").replace("17\n", "17\nnew\n");
+        assert_eq!(
+            diff(&change(&lines, &after), false),
+            "--- a/mapRoles\n+++ b/mapRoles\n@@ -1,7 +1,6 @@\n 1\n 2\n 3\n-4\n 5\n 6\n 7\n@@ -15,6 +14,7 @@\n \
+             15\n 16\n 17\n+new\n 18\n 19\n 20\n"
+        );
+        let new = Change { before: None, ..change("", "- c\n") };
+        assert_eq!(diff(&new, false), "--- /dev/null\n+++ b/mapRoles\n@@ -0,0 +1,1 @@\n+- c\n");
     }
 
     #[test]

@@ -173,10 +173,13 @@ impl ServerSettings {
     ///
     /// # Errors
     /// See [`SettingsError`].
-    pub fn new(file: File, cluster_id: Option<&str>, flags: &ServerFlags) -> Result<Self, SettingsError> {
+    pub fn new(mut file: File, cluster_id: Option<&str>, flags: &ServerFlags) -> Result<Self, SettingsError> {
         let cluster_id =
             cluster_id.or(file.cluster_id.as_deref()).ok_or(SettingsError::NoClusterId)?.parse()?;
         let mounted = mounted(&file);
+        let kubeconfig_pregenerated =
+            flags.kubeconfig_pregenerated.or(file.kubeconfig_pregenerated).unwrap_or(false);
+        let clients = client_keys(flags, &mut file).clients(kubeconfig_pregenerated)?;
         let partition = flags.partition.or(file.partition).unwrap_or(Partition::Aws);
         let region = flags.region.clone().or(file.region);
         let backend_modes = backend_modes(&pick(&flags.backend_mode, file.backend_mode, || {
@@ -202,14 +205,6 @@ impl ServerSettings {
                 .map_or(ClientOptions::default().total_timeout, Duration::from_secs),
             ..ClientOptions::default()
         };
-        let kubeconfig_pregenerated =
-            flags.kubeconfig_pregenerated.or(file.kubeconfig_pregenerated).unwrap_or(false);
-        let clients = ClientKeys {
-            authorities: given(&flags.client_ca_file, file.client_ca_file),
-            certificate: flags.client_certificate.clone().or(file.client_certificate),
-            key: given(&flags.client_key, file.client_key),
-        }
-        .clients(kubeconfig_pregenerated)?;
         let admin_principals = pick(&flags.admin_principals, file.admin_principals, Vec::new);
         let session = |principal: &&Principal| matches!(principal.kind(), PrincipalKind::AssumedRole { .. });
         if let Some(session) = admin_principals.iter().find(session) {
@@ -237,7 +232,7 @@ impl ServerSettings {
             kubeconfig_pregenerated,
             metrics_address: flags.metrics_address.clone().or(file.metrics_address),
             clients,
-            kubeconfig: given(&flags.kubeconfig, file.kubeconfig),
+            kubeconfig: given(flags.kubeconfig.as_ref(), file.kubeconfig),
             master: flags.master.clone().or(file.master).filter(|url| !url.is_empty()),
             backend_modes,
             dynamic_file: file.dynamic_file_path,
@@ -313,8 +308,16 @@ fn audit(flags: &ServerFlags, path: Option<PathBuf>, denials: Option<u32>) -> Op
 }
 
 /// The flag's path, or the file's. An empty flag overrides the file, and says that there is none.
-fn given(flag: &Option<PathBuf>, file: Option<PathBuf>) -> Option<PathBuf> {
-    flag.clone().or(file).filter(|path| !path.as_os_str().is_empty())
+fn given(flag: Option<&PathBuf>, file: Option<PathBuf>) -> Option<PathBuf> {
+    flag.cloned().or(file).filter(|path| !path.as_os_str().is_empty())
+}
+
+fn client_keys(flags: &ServerFlags, file: &mut File) -> ClientKeys {
+    ClientKeys {
+        authorities: given(flags.client_ca_file.as_ref(), file.client_ca_file.take()),
+        certificate: flags.client_certificate.clone().or(file.client_certificate.take()),
+        key: given(flags.client_key.as_ref(), file.client_key.take()),
+    }
 }
 
 fn number<T: Copy>(flag: Option<Whole<T>>) -> Option<T> {

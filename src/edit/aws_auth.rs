@@ -255,24 +255,26 @@ mod tests {
         assert_eq!(clear(&object("logo.png"), &after), Ok(()));
     }
 
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
     #[test]
     fn an_edit_is_not_undone_where_it_is_unclear_which_list_is_which() {
-        let data = |pairs: &[(&str, &str)]| -> Data {
+        let data = |pairs: Pairs| -> Data {
             pairs.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect()
         };
-        let object = |edit: (&[(&str, &str)], &[(&str, &str)]), now: &[(&str, &str)]| {
+        let object = |edit: (Pairs, Pairs), now: Pairs| {
             let annotation = Undo::annotation(&data(edit.0), &data(edit.1), &data(&[])).unwrap();
             let annotations = Some(data(&[(ANNOTATION, &annotation)]));
             let metadata = ObjectMeta { annotations, ..ObjectMeta::default() };
             ConfigMap { metadata, data: Some(data(now)), ..ConfigMap::default() }
         };
-        let edit: (&[_], &[_]) = (&[("mapRoles", "[old]")], &[("mapRoles", "[new]")]);
+        let edit: (Pairs, Pairs) = (&[("mapRoles", "[old]")], &[("mapRoles", "[new]")]);
         assert_eq!(undone(&object(edit, edit.1), false).unwrap(), data(edit.0));
         // Somebody has renamed the list since, which the server keeps for that.
         let renamed = undone(&object(edit, &[("map_roles", "[new]")]), true).unwrap_err().to_string();
         assert!(renamed.contains("there is no mapRoles, but map_roles; the list stays"), "{renamed}");
         // To take the list away would leave one whose name may be meant for it.
-        let made: (&[_], &[_]) = (&[], &[("mapRoles", "[new]")]);
+        let made: (Pairs, Pairs) = (&[], &[("mapRoles", "[new]")]);
         let beside = [("mapRoles", "[new]"), ("map_roles", "[other]")];
         let left = undone(&object(made, &beside), false).unwrap_err().to_string();
         assert!(left.contains("there is no mapRoles, but map_roles; the list stays"), "{left}");

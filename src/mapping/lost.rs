@@ -98,9 +98,14 @@ impl<'a> Lost<'a> {
         is_any.then_some(Self { groups, username, had, entry })
     }
 
-    /// The lost groups.
+    /// The lost groups, each with its place among those that were there.
+    fn lost_groups(&self) -> impl Iterator<Item = (usize, &str)> {
+        let groups = self.groups.iter().enumerate().filter(|(_, (_, is_lost))| *is_lost);
+        groups.map(|(place, (group, _))| (place, group.as_str()))
+    }
+
     fn groups(&self) -> impl Iterator<Item = &str> {
-        self.groups.iter().filter(|(_, is_lost)| *is_lost).map(|(group, _)| group.as_str())
+        self.lost_groups().map(|(_, group)| group)
     }
 
     /// What is to be said where a slip within the entry, or beside it, took something.
@@ -129,9 +134,9 @@ impl<'a> Lost<'a> {
         if joined.is_empty() {
             return None;
         }
-        let lost: HashSet<&str> = self.groups().collect();
-        let several: Vec<&str> =
-            self.groups().filter(|group| words(group).nth(1).is_some()).take(MAX_NAMES).collect();
+        let lost: HashMap<&str, usize> = self.lost_groups().map(|(place, group)| (group, place)).collect();
+        let several: Vec<_> =
+            self.lost_groups().filter(|(_, group)| words(group).nth(1).is_some()).take(MAX_NAMES).collect();
         joined.iter().find_map(|text| self.one_of_several(text, &lost, &several)).map(|name| Told {
             what: "group",
             name,
@@ -145,26 +150,27 @@ impl<'a> Lost<'a> {
     fn one_of_several<'s>(
         &self,
         text: &Text,
-        lost: &HashSet<&'s str>,
-        several: &[&'s str],
+        lost: &HashMap<&'s str, usize>,
+        several: &[(usize, &'s str)],
     ) -> Option<&'s str> {
         let padded = format!(" {} ", words(text).collect::<Vec<_>>().join(" "));
-        let of_several = several.iter().copied().filter(|name| padded.contains(&format!(" {name} ")));
-        let mut found = words(text).filter_map(|word| lost.get(word).copied()).chain(of_several);
-        let first = found.next()?;
+        let of_several = several.iter().copied().filter(|(_, name)| padded.contains(&format!(" {name} ")));
+        let of_one =
+            words(text).filter_map(|word| lost.get_key_value(word).map(|(name, place)| (*place, *name)));
+        let mut found = of_one.chain(of_several);
+        let (place, first) = found.next()?;
         if found.next().is_some() {
             return (text.is_plain() || has_separators(text)).then_some(first);
         }
         let rest = padded.replacen(&format!(" {first} "), " ", 1);
         let rest = rest.trim();
-        (rest.is_empty() || (text.is_plain() && self.is_near(first, rest))).then_some(first)
+        (rest.is_empty() || (text.is_plain() && self.is_near(place, rest))).then_some(first)
     }
 
-    /// Whether `rest` is, but for a slip, a group that stood near the group `found`, or nothing.
-    fn is_near(&self, found: &str, rest: &str) -> bool {
-        let Some(place) = self.groups.iter().position(|(group, _)| group == found) else { return false };
-        let near = self.groups.iter().skip(place.saturating_sub(2)).take(5);
-        let mut near = near.map(|(group, _)| group.as_str()).filter(|group| *group != found);
+    /// Whether `rest` is, but for a slip, a group that stood near the one at `place`, or nothing.
+    fn is_near(&self, place: usize, rest: &str) -> bool {
+        let near = self.groups.iter().enumerate().skip(place.saturating_sub(2)).take(5);
+        let mut near = near.filter(|(other, _)| *other != place).map(|(_, (group, _))| group.as_str());
         is_within_a_slip("", rest) || near.any(|group| is_within_a_slip(group, rest))
     }
 

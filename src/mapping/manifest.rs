@@ -175,7 +175,7 @@ struct Data {
     list_alone: Option<Section>,
 }
 
-/// The ConfigMaps aws-auth in a document, or in a `List`, whose items may leave out their kind where it is a list `of` that
+/// The data of each aws-auth in a document, or in a `List`, whose items may leave out their kind where it is a list `of` that
 /// kind; and by the way those that are others. What is found is taken out of the document, and not copied.
 fn aws_auths(node: Node, offset: usize, of: Option<&str>, others: &mut Vec<(String, usize)>) -> Vec<Data> {
     let line = offset + node.span.line;

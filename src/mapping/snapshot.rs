@@ -197,7 +197,7 @@ impl Snapshot {
             };
             let had: HashMap<&Subject, &Arc<Mapping>> =
                 last.into_iter().flatten().map(|(subject, mapping)| (subject, mapping)).collect();
-            let Parsed { valid, named: names, invalid: broken, swallowed, mut told } = parsed;
+            let Parsed { valid, named: whom, invalid: broken, swallowed, mut told } = parsed;
             let before = diagnostics.len();
             let doubts = lost::doubts(section, &had, &valid, &swallowed, diagnostics);
             let (mut doubtful, mut counting) = (Vec::new(), Vec::with_capacity(valid.len()));
@@ -209,7 +209,7 @@ impl Snapshot {
                 }
             }
             invalid += broken + doubtful.len();
-            named.extend(names.into_iter().map(|subject| (section, subject)));
+            named.extend(whom.into_iter().map(|subject| (section, subject)));
             named.append(&mut doubtful);
             contents.insert(section, settle(section, counting, diagnostics));
             told.keep_from(before, diagnostics);

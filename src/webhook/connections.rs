@@ -249,7 +249,7 @@ mod tests {
         let silent = connections.take().await;
         tokio::time::advance(Duration::from_secs(1)).await;
         let slow = connections.take().await;
-        let _never_whole = slow.asked();
+        let unfinished = slow.asked();
         tokio::time::advance(Duration::from_secs(1)).await;
         let answered = connections.take().await;
         silent.asked().whole();
@@ -261,7 +261,7 @@ mod tests {
         });
         within_a_minute(slow.needed()).await;
         assert!(!gone(&silent) && !gone(&answered));
-        drop((_never_whole, slow));
+        drop((unfinished, slow));
         let next = within_a_minute(next).await.unwrap();
         assert!(!gone(&next), "nobody else had to go for it");
     }

@@ -135,20 +135,18 @@ impl Router {
     }
 
     /// Answers one request at an address where no reviews are asked for.
-    ///
-    /// # Errors
-    /// None, as [`Self::route`].
-    pub async fn operate(self: Arc<Self>, request: Request<Arriving>, _: Peer) -> Result<Answer, Infallible> {
-        Ok(self.operation(&request).unwrap_or_else(|| {
+    #[must_use]
+    pub fn operate(&self, request: &Request<Arriving>) -> Answer {
+        self.operation(request).unwrap_or_else(|| {
             answer::failure(
                 StatusCode::NOT_FOUND,
                 "no such path; served here are /healthz, /readyz and /metrics",
             )
-        }))
+        })
     }
 
     /// `None` where the path is none of theirs.
-    fn operation(&self, request: &Request<Arriving>) -> Option<Answer> {
+    fn operation<B>(&self, request: &Request<B>) -> Option<Answer> {
         let get = matches!(*request.method(), Method::GET | Method::HEAD);
         Some(match request.uri().path() {
             "/healthz" | "/readyz" | "/metrics" if !get => answer::method_not_allowed("GET"),

@@ -68,6 +68,15 @@ fn values_that_mean_nothing_are_refused() {
     }
 }
 
+/// What an object says, without what it knows its pods by, and what the API server has drawn for it.
+fn without_pods(object: &Value) -> Value {
+    let mut spec = object["spec"].clone();
+    for of_pods in ["template", "selector", "podSelector", "clusterIP", "clusterIPs"] {
+        spec.as_object_mut().unwrap().remove(of_pods);
+    }
+    spec
+}
+
 /// A workload's pod, without what is the chart's own way.
 fn comparable(pod: &Value) -> Value {
     let mut pod = pod.clone();
@@ -78,7 +87,9 @@ fn comparable(pod: &Value) -> Value {
         }
     }
     if let Some(spread) = pod["topologySpreadConstraints"].as_array_mut() {
-        spread.iter_mut().for_each(|constraint| constraint["labelSelector"] = Value::Null);
+        for constraint in spread {
+            constraint["labelSelector"] = Value::Null;
+        }
     }
     // The overlay says by flags what the chart says in the file, and `the_charts_pods_work_as_they_are_written`.
     pod["containers"][0]["args"] = Value::Null;
@@ -116,6 +127,11 @@ async fn the_chart_makes_what_the_overlays_make() {
             comparable(pod_spec(of_kind(&overlays, workload))),
             "{mode}"
         );
+        let kinds = ["DaemonSet", "Deployment", "Service", "NetworkPolicy", "PodDisruptionBudget"];
+        for kind in kinds.into_iter().filter(|kind| charts.iter().any(|object| object["kind"] == *kind)) {
+            let (of_chart, of_overlay) = (of_kind(&charts, kind), of_kind(&overlays, kind));
+            assert_eq!(without_pods(of_chart), without_pods(of_overlay), "{mode}: {kind}");
+        }
         for (kind, field) in [
             ("Role", "rules"),
             ("ClusterRole", "rules"),
@@ -157,10 +173,12 @@ fn the_chart_has_the_alerts() {
 async fn the_charts_pods_work_as_they_are_written() {
     let (emulator, principals) = support::emulator().await;
     let bob = principals.user(ACCOUNT, "bob");
-    let (plane, _) = plane_with_bob("rbac", "rbac").await;
+    let plane = plane_with_bob().await;
     // Elsewhere than by default, so that the chart must say so everywhere.
     let values = [NAMED, "controlPlane.stateDir=/srv/arngate", "controlPlane.webhookDir=/srv/webhook"];
     let objects = dry_run(&plane, "controlPlane", &template(&values).unwrap()).await;
+    let development = dry_run(&plane, "development", &template(&[NAMED, "mode=development"]).unwrap()).await;
+    kubectl(&plane, &["apply", "-k", &folder("rbac")]).await;
     let mut node = Node::new(&emulator).with_state("/srv/arngate");
     node.add_service_account(&plane).await;
     let running = node.start(pod_spec(of_kind(&objects, "DaemonSet")), &objects).await;
@@ -168,7 +186,6 @@ async fn the_charts_pods_work_as_they_are_written() {
     assert_eq!(running.review(&token(&bob)).await.user()["username"], "bob");
     assert!(running.node().path("/srv/webhook/kubeconfig.yaml").is_file());
 
-    let objects = dry_run(&plane, "development", &template(&[NAMED, "mode=development"]).unwrap()).await;
     let desk = tempfile::tempdir().unwrap();
     let made = Command::new(env!("CARGO_BIN_EXE_arngate"))
         .args(["init", "-i", CLUSTER_ID, "--hostname", "arngate.kube-system.svc"])
@@ -180,7 +197,7 @@ async fn the_charts_pods_work_as_they_are_written() {
     let mut node = Node::new(&emulator);
     node.add_secret("arngate-certificate", &[("cert.pem", read("cert.pem")), ("key.pem", read("key.pem"))]);
     node.add_service_account(&plane).await;
-    let running = node.start(pod_spec(of_kind(&objects, "Deployment")), &objects).await;
+    let running = node.start(pod_spec(of_kind(&development, "Deployment")), &development).await;
     running.assert_probes_succeed().await;
     assert_eq!(running.review(&token(&bob)).await.user()["username"], "bob");
 }

@@ -77,12 +77,12 @@ fn kubeadm_starts_kube_apiserver_with_the_webhook() {
     assert_asks_arngate(&kube_apiserver(&program, &configured));
 
     let patches = deploy("kubeadm/patches");
-    let patched = format!(
+    let configuration = format!(
         "{INIT}patches: {{directory: {}}}\n---\napiVersion: kubeadm.k8s.io/v1beta4\n\
          kind: ClusterConfiguration\nkubernetesVersion: v1.36.3\n",
         patches.display()
     );
-    assert_asks_arngate(&kube_apiserver(&program, &patched));
+    assert_asks_arngate(&kube_apiserver(&program, &configuration));
 }
 
 /// What other installers are given is YAML, and says the same: the flags in the form that each has, and a file of the name

@@ -88,7 +88,7 @@ fn kustomizations() -> Vec<String> {
 fn taken_in(folder: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(deploy(folder).join("kustomization.yaml")).unwrap();
     let names = text.lines().filter_map(|line| line.trim().strip_prefix("- "));
-    names.filter(|name| name.ends_with(".yaml")).map(|name| format!("{folder}/{name}")).collect()
+    names.map(|name| format!("{folder}/{name}")).filter(|name| deploy(name).is_file()).collect()
 }
 
 /// Applies `manifest` without effect, as the API server would with it; the objects as it would have them.
@@ -156,18 +156,23 @@ pub(crate) fn of_kind<'o>(objects: &'o [Value], kind: &str) -> &'o Value {
     objects.iter().find(|object| object["kind"] == kind).unwrap_or_else(|| panic!("no {kind}"))
 }
 
-/// An API server whose aws-auth maps the user bob, and the objects of a kustomization, of which it has the `rights`.
-pub(crate) async fn plane_with_bob(rights: &str, kustomization: &str) -> (ControlPlane, Vec<Value>) {
+/// An API server whose aws-auth maps the user bob.
+pub(crate) async fn plane_with_bob() -> ControlPlane {
     let plane = ControlPlane::builder().start().await.unwrap();
     let aws_auth = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "aws-auth", "namespace": "kube-system"},
         "data": {"mapUsers": format!("- userarn: arn:aws:iam::{ACCOUNT}:user/bob\n  username: bob\n")},
     });
     apply(&plane, &aws_auth).await;
-    let rendered = kubectl(&plane, &["kustomize", &folder(kustomization)]).await;
-    let objects = dry_run(&plane, kustomization, &rendered).await;
-    kubectl(&plane, &["apply", "-k", &folder(rights)]).await;
-    (plane, objects)
+    plane
+}
+
+/// The objects of a kustomization, as the API server would have them; then gives arngate its rights.
+async fn objects_and_rights(plane: &ControlPlane, kustomization: &str, rights: &str) -> Vec<Value> {
+    let rendered = kubectl(plane, &["kustomize", &folder(kustomization)]).await;
+    let objects = dry_run(plane, kustomization, &rendered).await;
+    kubectl(plane, &["apply", "-k", &folder(rights)]).await;
+    objects
 }
 
 /// Has kube-apiserver ask `running` by the webhook kubeconfig that it has written on its node, and be told who bob is.
@@ -187,7 +192,8 @@ async fn assert_kube_apiserver_is_answered(plane: &mut ControlPlane, running: &R
 async fn the_daemon_sets_pod_works_as_it_is_written() {
     let (emulator, principals) = support::emulator().await;
     let bob = principals.user(ACCOUNT, "bob");
-    let (mut plane, objects) = plane_with_bob("rbac", "overlays/control-plane").await;
+    let mut plane = plane_with_bob().await;
+    let objects = objects_and_rights(&plane, "overlays/control-plane", "rbac").await;
     let mut node = Node::new(&emulator);
     // A node where aws-iam-authenticator ran as root: what it left is there.
     node.write("/var/aws-iam-authenticator/aws-auth.snapshot", "");
@@ -203,7 +209,8 @@ async fn the_daemon_sets_pod_works_as_it_is_written() {
 async fn the_static_pod_works_as_it_is_written() {
     let (emulator, principals) = support::emulator().await;
     let bob = principals.user(ACCOUNT, "bob");
-    let (mut plane, _) = plane_with_bob("static-pod", "static-pod").await;
+    let mut plane = plane_with_bob().await;
+    kubectl(&plane, &["apply", "-k", &folder("static-pod")]).await;
     let manifest = fs::read_to_string(deploy("static-pod/arngate.yaml")).unwrap();
     let pod = &dry_run(&plane, "static-pod/arngate.yaml", &manifest).await[0];
     let node = Node::new(&emulator);
@@ -221,7 +228,8 @@ async fn the_static_pod_works_as_it_is_written() {
 async fn the_deployments_pod_works_as_it_is_written() {
     let (emulator, principals) = support::emulator().await;
     let bob = principals.user(ACCOUNT, "bob");
-    let (mut plane, objects) = plane_with_bob("rbac", "overlays/development").await;
+    let mut plane = plane_with_bob().await;
+    let objects = objects_and_rights(&plane, "overlays/development", "rbac").await;
     let service = of_kind(&objects, "Service");
     let host = format!("{}.kube-system.svc", service["metadata"]["name"].as_str().unwrap());
 

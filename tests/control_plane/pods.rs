@@ -117,7 +117,7 @@ impl Node {
             .to_vec();
     }
 
-    /// Runs the pod's init containers, and starts its container; `objects` has its ConfigMaps.
+    /// Runs the pod's init containers, and starts its container; `objects` has its `ConfigMap`s.
     pub(crate) async fn start(self, pod: &Value, objects: &[Value]) -> Running {
         for volume in list(&pod["volumes"]) {
             self.mount(pod, volume, objects);
@@ -203,7 +203,8 @@ impl Node {
             // right to change its root once more.
             let mut kept = "-all,+sys_chroot".to_owned();
             for capability in list(&context["capabilities"]["add"]) {
-                kept += &format!(",+{}", capability.as_str().unwrap().to_lowercase());
+                kept.push_str(",+");
+                kept.push_str(&capability.as_str().unwrap().to_lowercase());
             }
             if uid != 0 {
                 kept += ",+setuid,+setgid";

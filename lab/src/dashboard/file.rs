@@ -45,7 +45,7 @@ pub enum PanelKind {
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// In PromQL, with Grafana's variables.
+    /// In Prometheus's language, with Grafana's variables.
     pub expression: String,
     /// What a line is called: text with `{{label}}` in it.
     pub legend: String,

@@ -176,12 +176,12 @@ pub(super) fn read(
             }
             Err(invalid) => {
                 parsed.invalid += 1;
-                let mut names = Vec::new();
+                let mut whom = Vec::new();
                 if invalid == entry::Invalid::Keep {
-                    named::collect(section, by, item, &mut names);
+                    named::collect(section, by, item, &mut whom);
                 }
-                read.push(if names.is_empty() { Item::Stray } else { Item::Names });
-                named.extend(names.into_iter().map(|subject| (index, subject)));
+                read.push(if whom.is_empty() { Item::Stray } else { Item::Names });
+                named.extend(whom.into_iter().map(|subject| (index, subject)));
             }
         }
         parsed.told.keep_from(before, diagnostics);

@@ -28,7 +28,7 @@ fn every_figure_takes_the_labels_that_it_is_given() {
     let text = String::from_utf8(metrics.render(Timestamp::UNIX_EPOCH).unwrap().0).unwrap();
     for line in [
         r#"aws_iam_authenticator_decisions_total{outcome="refused",reason="malformed_request"} 1"#,
-        r#"aws_iam_authenticator_authenticate_latency_seconds_count{result="malformed_request"} 1"#,
+        r#"aws_iam_authenticator_authenticate_latency_seconds_count{result="malformed_request"} 2"#,
         r#"aws_iam_authenticator_dynamic_e2e_latency_seconds_count{type="DynamicFile"} 1"#,
         "aws_iam_authenticator_crd_watch_failures_total 1",
         r#"aws_iam_authenticator_crd_status_writes_total{result="written"} 1"#,

@@ -85,12 +85,12 @@ async fn connect(
             .unwrap(),
     };
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let server = tokio::spawn(tls.acceptor().accept(far));
+    let accepting = tokio::spawn(tls.acceptor().accept(far));
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let connected =
         TlsConnector::from(Arc::new(config)).connect(name, near).await.map_err(|e| e.to_string())?;
     let served = connected.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned();
-    let accepted = server.await.unwrap().map_err(|error| error.to_string())?;
+    let accepted = accepting.await.unwrap().map_err(|error| error.to_string())?;
     Ok((served, accepted.get_ref().1.peer_certificates().is_some()))
 }
 

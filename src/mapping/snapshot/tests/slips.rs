@@ -268,6 +268,19 @@ fn a_word_that_begins_an_arn_over_and_over_is_read_in_one_go() {
     assert_eq!(who(&after, &role("A")), "a,g");
 }
 
+/// It would take minutes if each name were held against each group that was there.
+#[test]
+fn an_entry_of_tens_of_thousands_of_groups_is_held_against_as_many_in_one_go() {
+    let groups =
+        |end: &str| (0..30_000).map(|number| format!("  - g{number}{end}\n")).collect::<Vec<_>>().concat();
+    let with = |groups: &str| entry("A", "a").replace(" [g]", &format!("\n{groups}"));
+    let (before, _) = load(&[("mapRoles", &with(&groups("")))]);
+    let text = with(&groups(" of another department"));
+    let (after, diagnostics) = Snapshot::update(Some(&before), &data(&[("mapRoles", &text)]));
+    assert_eq!(diagnostics, []);
+    assert!(who(&after, &role("A")).starts_with("a,g0 of another department,g1 of another department"));
+}
+
 #[test]
 fn of_a_list_of_nothing_but_mistakes_the_first_thousand_are_told_and_the_others_counted() {
     let (snapshot, diagnostics) = load(&[("mapRoles", &format!("[{}1]", "1,".repeat(5000)))]);
