@@ -86,7 +86,7 @@ impl Authenticator {
         };
         let scrubbed = self.scrubbed_accounts.contains(&identity.principal().account());
         // Whatever STS's word came from: what it maps to is looked up now.
-        let (outcome, mapped) = self.map(&identity, scrubbed, deadline).await;
+        let (outcome, mapped) = map(&self.chain, &self.ec2, &identity, scrubbed, deadline).await;
         if source != Source::Cache && matches!(outcome, Outcome::Authenticated(_)) {
             self.verifier.let_in(&request);
         }
@@ -99,45 +99,50 @@ impl Authenticator {
             scrubbed,
         }
     }
+}
 
-    async fn map(
-        &self,
-        identity: &Identity,
-        scrubbed: bool,
-        deadline: Instant,
-    ) -> (Outcome, Option<MappedUser>) {
-        let mut mapped = self.chain.get().map(identity);
-        if mapped == Mapped::WantsInstanceName
-            && let Some(instance) = instance(identity)
-        {
-            match self.ec2.private_dns_name(instance, deadline).await {
-                // The mappings are looked at anew: what was removed meanwhile counts no more.
-                Ok(name) => mapped = self.chain.get().map_instance(identity, Some(name.as_str())),
-                Err(ResolveError::Unknown) => return (Outcome::Denied(Denial::UnknownInstance), None),
-                Err(ResolveError::Unavailable(failure)) => {
-                    return (Outcome::Unavailable(Unavailability::Ec2(failure)), None);
-                }
+/// Looks `identity` up in `chain`, and by `deadline` in EC2 where what matches names the caller's instance.
+pub async fn map(
+    chain: &CurrentChain,
+    ec2: &ec2::Resolver,
+    identity: &Identity,
+    scrubbed: bool,
+    deadline: Instant,
+) -> (Outcome, Option<MappedUser>) {
+    let mut mapped = chain.get().map(identity);
+    if mapped == Mapped::WantsInstanceName
+        && let Some(instance) = instance(identity)
+    {
+        match ec2.private_dns_name(instance, deadline).await {
+            // The mappings are looked at anew: what was removed meanwhile counts no more.
+            Ok(name) => mapped = chain.get().map_instance(identity, Some(name.as_str())),
+            Err(ResolveError::Unknown) => return (Outcome::Denied(Denial::UnknownInstance), None),
+            Err(ResolveError::Unavailable(failure)) => {
+                return (Outcome::Unavailable(Unavailability::Ec2(failure)), None);
             }
-        }
-        match mapped {
-            Mapped::Found(mapped) => {
-                (Outcome::Authenticated(user(identity, &mapped, scrubbed)), Some(mapped))
-            }
-            Mapped::NotMapped => (Outcome::Denied(Denial::NotMapped), None),
-            Mapped::NotLoaded(backend) => (Outcome::Unavailable(Unavailability::NotLoaded(backend)), None),
-            // Whoever is left here is no instance.
-            Mapped::WantsInstanceName => Self::not_rendered(identity, scrubbed),
-            Mapped::Reserved(_) => (Outcome::Denied(Denial::Reserved), None),
         }
     }
-
-    fn not_rendered(identity: &Identity, scrubbed: bool) -> (Outcome, Option<MappedUser>) {
+    if mapped == Mapped::WantsInstanceName {
+        // Whoever is left here is no instance.
         tracing::warn!(
             canonical_arn = (!scrubbed).then(|| identity.principal().canonical_arn()),
             error = %RenderError::NoInstanceName,
             "a mapping matches, but cannot be rendered"
         );
-        (Outcome::Denied(Denial::NotRendered), None)
+    }
+    (outcome(identity, &mapped, scrubbed), mapped.found())
+}
+
+/// What is said of `identity` where the backends say `mapped`. Of a scrubbed account's principal nothing is told but the
+/// username and groups that the mapping gives.
+#[must_use]
+pub fn outcome(identity: &Identity, mapped: &Mapped, scrubbed: bool) -> Outcome {
+    match mapped {
+        Mapped::Found(mapped) => Outcome::Authenticated(user(identity, mapped, scrubbed)),
+        Mapped::NotMapped => Outcome::Denied(Denial::NotMapped),
+        Mapped::NotLoaded(backend) => Outcome::Unavailable(Unavailability::NotLoaded(*backend)),
+        Mapped::WantsInstanceName => Outcome::Denied(Denial::NotRendered),
+        Mapped::Reserved(_) => Outcome::Denied(Denial::Reserved),
     }
 }
 

@@ -14,8 +14,9 @@
 //! Beside that path, [`source`] watches Kubernetes and files and swaps new indexes in, [`yaml`] reads aws-auth
 //! and the configuration file within bounds, [`config`] makes one validated value of file, flags and
 //! environment, [`server`] puts all of it together, [`telemetry`] logs, audits and counts, [`credentials`] finds what
-//! `arngate token` signs with, [`edit`] changes aws-auth without touching the rest, [`atomic_file`] writes files that
-//! others read, [`file_owner`] gives them away, [`xml`] reads what AWS answers, and [`cli`] has a file for each command.
+//! `arngate token` signs with, [`doctor`] looks at what makes an installation fail, [`edit`] changes aws-auth without
+//! touching the rest, [`atomic_file`] writes files that others read, [`file_owner`] gives them away, [`xml`] reads what
+//! AWS answers, and [`cli`] has a file for each command.
 #![forbid(unsafe_code)]
 // Whatever panics takes a review down with it. Tests may; elsewhere each exception says why it cannot happen.
 #![cfg_attr(
@@ -37,6 +38,7 @@ pub mod authenticator;
 pub mod cli;
 pub mod config;
 pub mod credentials;
+pub mod doctor;
 pub mod ec2;
 pub mod edit;
 pub mod file_owner;

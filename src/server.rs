@@ -144,22 +144,7 @@ impl Server {
             settings.reserved_prefixes.iter().filter(|(mode, _)| *mode == BackendMode::EksConfigMap);
         let quotes = Quotes::where_any_is_scrubbed(!settings.scrubbed_accounts.is_empty());
         let admission = Admission::new(reserved.flat_map(|(_, prefixes)| prefixes.clone()).collect(), quotes);
-        let backends = BackendSettings {
-            kubeconfig: settings.kubeconfig,
-            master: settings.master,
-            mounted: settings.mounted,
-            dynamic_file: settings.dynamic_file,
-            dynamic_file_matches: settings.dynamic_file_matches,
-            last_good: (settings.snapshot_max_age.0 > Duration::ZERO).then(|| LastGood {
-                folder: settings.state_dir.clone(),
-                cluster_id: settings.cluster_id.as_str().to_owned(),
-                max_age: settings.snapshot_max_age.0,
-            }),
-            administrators: Arc::new(Snapshot::administrators(administrators)),
-            reserved_prefixes: settings.reserved_prefixes,
-            permission_sets: settings.permission_sets,
-            quotes,
-        };
+        let backends = backend_settings(&settings);
         let backends = Backends::start(backends, metrics.clone(), &settings.backend_modes).await?;
         phases.ended("backends");
         let (client, ec2) = clients.await.map_err(ServerError::Interrupted)??;
@@ -265,6 +250,27 @@ impl Server {
             audit.close().await;
         }
         tracing::info!("stopped");
+    }
+}
+
+/// What `settings` say of the backends.
+#[must_use]
+pub fn backend_settings(settings: &ServerSettings) -> BackendSettings {
+    BackendSettings {
+        kubeconfig: settings.kubeconfig.clone(),
+        master: settings.master.clone(),
+        mounted: Arc::clone(&settings.mounted),
+        dynamic_file: settings.dynamic_file.clone(),
+        dynamic_file_matches: settings.dynamic_file_matches,
+        last_good: (settings.snapshot_max_age.0 > Duration::ZERO).then(|| LastGood {
+            folder: settings.state_dir.clone(),
+            cluster_id: settings.cluster_id.as_str().to_owned(),
+            max_age: settings.snapshot_max_age.0,
+        }),
+        administrators: Arc::new(Snapshot::administrators(&settings.admin_principals)),
+        reserved_prefixes: settings.reserved_prefixes.clone(),
+        permission_sets: settings.permission_sets,
+        quotes: Quotes::where_any_is_scrubbed(!settings.scrubbed_accounts.is_empty()),
     }
 }
 

@@ -111,10 +111,72 @@ fn version_and_help_teach() {
     for words in ["server", "token", "verify", "Examples:", "Exit codes:"] {
         assert!(help.contains(words), "{words} is missing:\n{help}");
     }
-    for command in ["server", "token", "verify"] {
-        let output = arngate().args([command, "--help"]).output().unwrap();
-        assert!(output.status.success() && text(&output).0.len() > 300);
+    for command in ["lint", "diff", "verify", "explain", "doctor"] {
+        let help = text(&arngate().args([command, "--help"]).output().unwrap()).0;
+        assert!(help.contains("Examples:\n  ") && help.contains("Exit code"), "{command}: {help}");
     }
+}
+
+/// Bash itself completes by the script; those of the other shells name what there is.
+#[test]
+fn shells_complete_commands_and_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = |shell: &str| {
+        let output = arngate().args(["completions", shell]).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output).1);
+        let path = folder.path().join(shell);
+        std::fs::write(&path, &output.stdout).unwrap();
+        (path, text(&output).0)
+    };
+    let (bash, _) = script("bash");
+    let completes = |words: &[&str]| {
+        let last = words.len() - 1;
+        let quoted: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
+        let line = format!(
+            "source {} && COMP_WORDS=({}) COMP_CWORD={last} && _arngate arngate '{}' '{}' && echo \"${{COMPREPLY[*]}}\"",
+            bash.display(),
+            quoted.join(" "),
+            words[last],
+            words[last - 1],
+        );
+        let output = std::process::Command::new("bash").args(["--norc", "-c", &line]).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output).1);
+        text(&output).0.trim().to_owned()
+    };
+    assert_eq!(completes(&["arngate", "expl"]), "explain");
+    assert_eq!(completes(&["arngate", "explain", "--iam"]), "--iam-identity-mappings");
+    assert_eq!(completes(&["arngate", "get", "iam"]), "iamidentitymapping");
+    assert_eq!(completes(&["arngate", "lint", "--output", "git"]), "github");
+    for shell in ["zsh", "fish"] {
+        let (_, script) = script(shell);
+        for word in ["doctor", "explain", "iamidentitymapping", "iam-identity-mappings"] {
+            assert!(script.contains(word), "{shell} has no {word}");
+        }
+    }
+    assert_eq!(arngate().args(["completions", "tcsh"]).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn every_command_has_a_man_page_with_its_examples_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("man1");
+    let output = arngate().arg("man").arg(&directory).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output).1);
+    let page = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap();
+    let pages = std::fs::read_dir(&directory).unwrap().count();
+    assert_eq!(text(&output).0, format!("{pages} pages are in {}\n", directory.display()));
+    let top = page("arngate.1");
+    for part in
+        [".TH arngate 1", ".SH SYNOPSIS", "arngate\\-explain(1)", ".SH \"EXIT CODES\"", ".SH EXAMPLES\n.nf\n"]
+    {
+        assert!(top.contains(part), "{part}:\n{top}");
+    }
+    let explain = page("arngate-explain.1");
+    assert!(explain.is_ascii() && explain.contains("Exit code 3"), "{explain}");
+    let example = "\narngate explain arn:aws:iam::111122223333:role/Admin\narngate explain ";
+    assert!(explain.replace("\\-", "-").contains(example), "{explain}");
+    assert!(explain.contains("KUBERNETES_AWS_AUTHENTICATOR_CLUSTER_ID"), "variables are told");
+    assert!(page("arngate-get-iamidentitymapping.1").contains(".SH EXAMPLES"));
 }
 
 #[tokio::test]

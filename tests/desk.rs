@@ -1,4 +1,4 @@
-//! lint, explain and diff, as somebody at a desk runs them.
+//! lint and diff, as somebody at a desk runs them; `explain.rs` has explain.
 
 mod support;
 
@@ -41,8 +41,8 @@ fn nothing_in_aws_auth_moves_the_cursor_of_who_looks_at_it() {
     let role = |name: &str| format!("arn:aws:iam::111122223333:role/{name}");
     for (args, lines) in [
         (vec!["diff", "old.yaml", "new.yaml"], 2),
-        (vec!["explain", "--aws-auth", "new.yaml", &role("Admin")], 3),
-        (vec!["explain", "--aws-auth", "new.yaml", &role("Node")], 3),
+        (vec!["explain", "--aws-auth", "new.yaml", &role("Admin")], 11),
+        (vec!["explain", "--aws-auth", "new.yaml", &role("Node")], 5),
     ] {
         let (_, stdout, stderr) = run(folder.path(), &args);
         assert!(stdout.chars().all(|c| c == '\n' || !c.is_control()), "{stdout:?}");
@@ -84,7 +84,7 @@ fn lint_says_what_is_wrong_at_its_line_in_the_file() {
             "namespace.yaml",
             GOOD.replace("namespace: kube-system", "namespace: default"),
             "namespace.yaml:5:14: error: metadata: namespace is default, and aws-auth is read in kube-system alone; write \
-             namespace: kube-system\n1 errors",
+             namespace: kube-system\n1 error, ",
         ),
         (
             "placeholder.yaml",
@@ -141,6 +141,54 @@ fn lint_writes_json_and_annotations_and_reads_standard_input() {
 }
 
 #[test]
+fn several_files_are_linted_at_once_and_a_list_alone_is_taken_for_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("a.yaml", GOOD);
+    write("b.yaml", "- rolearn: arn:aws:iam::111122223333:role/A\n- rolearn: x\n");
+    let list = GOOD.replace('\n', "\n  ");
+    write(
+        "c.yaml",
+        &format!("kind: Namespace\n---\napiVersion: v1\nkind: List\nitems:\n- {}\n", list.trim_end()),
+    );
+    let (code, stdout, _) = run(folder.path(), &["lint", "a.yaml", "b.yaml", "c.yaml"]);
+    assert_eq!(code, 3, "{stdout}");
+    assert!(stdout.starts_with("b.yaml:1:3: warning: mapRoles, entry 1: "), "{stdout}");
+    assert!(stdout.contains("\nb.yaml:2:12: error: mapRoles, entry 2: rolearn \"x\" is no ARN"), "{stdout}");
+    assert!(
+        stdout.ends_with("\nb.yaml: taken for the value of mapRoles\n1 error, 1 warning; 5 mappings\n"),
+        "{stdout}"
+    );
+    let (code, stdout, _) = run(folder.path(), &["lint", "-o", "json", "b.yaml"]);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &report["files"][0]["takenFor"]), (3, &"mapRoles".into()));
+    // What one file holds is told, also where another cannot be read.
+    let (code, stdout, stderr) = run(folder.path(), &["lint", "absent.yaml", "a.yaml"]);
+    assert_eq!((code, stdout.as_str()), (1, "0 errors, 0 warnings; 2 mappings\n"));
+    assert!(stderr.contains("cannot read absent.yaml"), "{stderr}");
+    let (code, stdout, _) = run(folder.path(), &["lint", "-o", "github", "b.yaml"]);
+    assert!(code == 3 && stdout.contains("\n::error file=b.yaml,line=2,col=12,title=aws-auth::"), "{stdout}");
+}
+
+#[test]
+fn diff_refuses_what_no_server_reads_and_standard_input_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.yaml"), GOOD).unwrap();
+    fs::write(folder.path().join("b.yaml"), GOOD.replace("kube-system", "default")).unwrap();
+    for (args, told) in [
+        (
+            ["diff", "a.yaml", "b.yaml"],
+            "b.yaml:5: namespace is default, and aws-auth is read in kube-system alone",
+        ),
+        (["diff", "-", "-"], "standard input (-) can be read but once"),
+        (["lint", "-", "-"], "standard input (-) can be read but once"),
+    ] {
+        let (code, stdout, stderr) = run(folder.path(), &args);
+        assert!(code == 1 && stdout.is_empty() && stderr.contains(told), "{args:?}: {stdout}{stderr}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("other.yaml"), "kind: Namespace\n").unwrap();
@@ -152,53 +200,6 @@ fn what_cannot_be_read_is_an_error() {
         assert_eq!(code, 1);
         assert!(stderr.contains(told), "{stderr}");
     }
-}
-
-#[test]
-fn explain_shows_the_mapping_or_the_nearest_ones() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("a.yaml"), GOOD).unwrap();
-    let config = "clusterID: c\nserver:\n  backendMode: [MountedFile, EKSConfigMap]\n  adminPrincipals: ['arn:aws:iam::111122223333:role/Creator']\n  mapUsers: [{userarn: 'arn:aws:iam::111122223333:user/bob', username: bob}]\n";
-    fs::write(folder.path().join("config.yaml"), config).unwrap();
-    let explain = |arn: &str, more: &[&str]| {
-        let mut args = vec!["explain", "--aws-auth", "a.yaml", arn];
-        args.extend(more);
-        run(folder.path(), &args)
-    };
-    let (code, stdout, _) = explain("arn:aws:iam::111122223333:role/Admin", &["--session-name", "alice"]);
-    assert_eq!(code, 0);
-    assert_eq!(
-        stdout,
-        "EKSConfigMap: mapRoles entry 1 (line 8) maps it\n  username: admin:alice\n  groups: system:masters\n"
-    );
-    let misspelt = GOOD.replace("{{SessionName}}", "{{SesionName}}");
-    assert_ne!(misspelt, GOOD);
-    fs::write(folder.path().join("misspelt.yaml"), misspelt).unwrap();
-    let args = ["explain", "--aws-auth", "misspelt.yaml", "arn:aws:iam::111122223333:role/Admin"];
-    let (code, stdout, _) = run(folder.path(), &args);
-    assert_eq!(code, 0);
-    let told = "{{SesionName}} is no template, and stays as it is; did you mean {{SessionName}}?\n";
-    assert!(stdout.ends_with(told), "{stdout}");
-    let (code, stdout, _) = explain("arn:aws:iam::111122223333:role/Admni", &[]);
-    assert_eq!(code, 3);
-    assert!(
-        stdout.contains(
-            "nearly: mapRoles entry 1 (line 8), arn:aws:iam::111122223333:role/admin: the name differs"
-        ),
-        "{stdout}"
-    );
-    let (code, stdout, _) = explain("arn:aws:iam::111122223333:user/bob", &["-c", "config.yaml"]);
-    assert_eq!(code, 0);
-    assert!(
-        stdout.contains("MountedFile: mapUsers entry 1 (line 5) maps it\n  username: bob\n  groups: none\n"),
-        "{stdout}"
-    );
-    let (code, stdout, _) = explain("arn:aws:iam::111122223333:role/Creator", &["-c", "config.yaml"]);
-    assert_eq!(code, 0);
-    assert!(stdout.starts_with("AdminPrincipals: adminPrincipals entry 1 maps it\n"), "{stdout}");
-    let (code, _, stderr) = explain("arn:aws:iam::111122223333:group/Admins", &[]);
-    assert_eq!(code, 2);
-    assert!(stderr.contains("IAM group is not a principal"), "{stderr}");
 }
 
 #[test]
@@ -220,7 +221,24 @@ fn diff_says_who_gains_and_who_loses() {
         .unwrap();
     let (code, stdout, stderr) = run(folder.path(), &["diff", "old.yaml", "broken.yaml"]);
     assert_eq!((code, stdout.as_str()), (0, ""), "what is broken takes nobody's access");
-    assert!(stderr.contains("broken.yaml: 1 errors"), "{stderr}");
+    assert!(stderr.contains("broken.yaml: 1 error;"), "{stderr}");
+
+    let (code, stdout, _) = run(folder.path(), &["diff", "-o", "json", "old.yaml", "new.yaml"]);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let changes: Vec<_> = report["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| change["change"].as_str().unwrap())
+        .collect();
+    assert_eq!((code, changes), (3, vec!["loses", "changes", "gains"]));
+    let admin = &report["changes"][1];
+    assert_eq!(
+        (&admin["subject"], &admin["before"]["groups"][0], &admin["after"]["groups"][0]),
+        (&"arn:aws:iam::111122223333:role/admin".into(), &"system:masters".into(), &"viewers".into())
+    );
+    let (code, stdout, _) = run(folder.path(), &["diff", "-o", "json", "old.yaml", "old.yaml"]);
+    assert_eq!((code, serde_json::from_str(&stdout).unwrap()), (0, serde_json::json!({"changes": []})));
 
     // Lists where a ConfigMap has texts: in aws-auth's data alone, and where somebody has forgotten the bar.
     let bare = "mapRoles:\n- rolearn: arn:aws:iam::111122223333:role/Admin\n  groups: [system:masters]\n";
@@ -253,4 +271,10 @@ async fn lint_looks_at_a_clusters_aws_auth() {
         stdout.starts_with("configmap/aws-auth:1:12: error: mapRoles, entry 1: rolearn \"x\" is no ARN"),
         "{stdout}"
     );
+    fs::write(folder.path().join("new.yaml"), GOOD).unwrap();
+    for args in [["configmap/aws-auth", "new.yaml"], ["new.yaml", "cm/aws-auth"]] {
+        let diff = || run(folder.path(), &[&["diff", "--kubeconfig", "kubeconfig"], &args[..]].concat());
+        let (code, stdout, stderr) = tokio::task::block_in_place(diff);
+        assert!(code == 3 && stdout.lines().count() == 2, "{stdout}{stderr}");
+    }
 }

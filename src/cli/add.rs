@@ -14,8 +14,13 @@ use crate::{
     identity::{AccountId, Partition},
 };
 
-/// Add a user or a role to aws-auth. Comments, order and unknown keys of what is there stay, byte for byte.
+/// Add a user or a role to aws-auth
+///
+/// Comments, order and unknown keys of what is there stay, byte for byte.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate add user --userarn arn:aws:iam::111122223333:user/bob --username bob --groups developers
+  arngate add role --rolearn arn:aws:iam::111122223333:role/Admin --username admin --groups system:masters --dry-run")]
 pub(super) struct Args {
     #[command(flatten)]
     cluster: ClusterOptions,
@@ -40,6 +45,8 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Add an entry to mapUsers
+    #[command(after_help = "Examples:
+  arngate add user --userarn arn:aws:iam::111122223333:user/bob --username bob --groups developers")]
     User {
         /// ARN of the user
         #[arg(long, value_name = "ARN")]
@@ -48,6 +55,9 @@ enum What {
         whom: Whom,
     },
     /// Add an entry to mapRoles
+    #[command(after_help = "Examples:
+  arngate add role --rolearn arn:aws:iam::111122223333:role/Admin --username admin --groups system:masters --dry-run
+  arngate add role --sso permissionSetName=Ops,accountID=111122223333 --username ops --groups ops")]
     Role {
         /// ARN of the role
         #[arg(long, value_name = "ARN", required_unless_present = "sso", conflicts_with = "sso")]

@@ -8,8 +8,10 @@ use clap::{Subcommand, ValueEnum};
 use super::Global;
 use crate::config::{CommandLine, File, ServerFlags, show};
 
-/// What `arngate server` would run by.
+/// See what the server would run by
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate config show -c /etc/arngate/config.yaml")]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -23,6 +25,9 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate config show -c /etc/arngate/config.yaml --backend-mode CRD
+  arngate config show -c /etc/arngate/config.yaml -o json")]
 struct ShowArgs {
     /// How the answer looks
     #[arg(short, long, value_enum, default_value = "text")]

@@ -10,8 +10,9 @@ use crate::{
     webhook::probe::{Question, probe},
 };
 
-/// Ask the server on this machine whether it serves, for images and supervisors that have no curl: exit code 0 where it
-/// does, 1 with a line on stderr where it does not.
+/// Ask the server on this machine whether it serves
+///
+/// It is for images and supervisors that have no curl: exit code 0 where it does, 1 with a line on stderr where it does not.
 ///
 /// With the server's own file and flags it asks where the server listens, and believes whoever shows the certificate of
 /// the state directory.

@@ -20,8 +20,10 @@ use crate::{
     mapping::Section,
 };
 
-/// See the entries of aws-auth.
+/// See the entries of aws-auth
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate get iamidentitymapping")]
 pub(super) struct GetArgs {
     #[command(subcommand)]
     what: Get,
@@ -31,6 +33,9 @@ pub(super) struct GetArgs {
 enum Get {
     /// Print the entries of mapRoles, mapUsers and mapAccounts
     #[command(alias = "iamidentitymappings")]
+    #[command(after_help = "Examples:
+  arngate get iamidentitymapping
+  arngate get iamidentitymapping --arn arn:aws:iam::111122223333:role/Admin -o yaml")]
     Iamidentitymapping {
         #[command(flatten)]
         cluster: ClusterOptions,
@@ -43,8 +48,12 @@ enum Get {
     },
 }
 
-/// Add an entry to aws-auth. Comments, order and unknown keys of what is there stay, byte for byte.
+/// Add an entry to aws-auth, as eksctl does
+///
+/// Comments, order and unknown keys of what is there stay, byte for byte.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate create iamidentitymapping --arn arn:aws:iam::111122223333:role/Ops --username ops --group ops --group viewers")]
 pub(super) struct CreateArgs {
     #[command(subcommand)]
     what: Create,
@@ -53,6 +62,11 @@ pub(super) struct CreateArgs {
 #[derive(Debug, Subcommand)]
 enum Create {
     /// Map a role or user, or an account; or let an AWS service work in a namespace
+    #[command(after_help = "Examples:
+  arngate create iamidentitymapping --arn arn:aws:iam::111122223333:role/Ops --username ops --group ops --group viewers
+  arngate create iamidentitymapping --account 444455556666 --dry-run
+  arngate create iamidentitymapping --service-name emr-containers --namespace jobs --account 111122223333
+  arngate create iamidentitymapping -f cluster.yaml --prompt")]
     Iamidentitymapping {
         #[command(flatten)]
         cluster: ClusterOptions,
@@ -96,8 +110,12 @@ enum Create {
     },
 }
 
-/// Take an entry out of aws-auth. Everything else stays, byte for byte.
+/// Take an entry out of aws-auth, as eksctl does
+///
+/// Everything else stays, byte for byte.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate delete iamidentitymapping --arn arn:aws:iam::111122223333:role/Ops")]
 pub(super) struct DeleteArgs {
     #[command(subcommand)]
     what: Delete,
@@ -106,6 +124,9 @@ pub(super) struct DeleteArgs {
 #[derive(Debug, Subcommand)]
 enum Delete {
     /// Take away the first entry of a role or user, or an account
+    #[command(after_help = "Examples:
+  arngate delete iamidentitymapping --arn arn:aws:iam::111122223333:role/Ops
+  arngate delete iamidentitymapping --account 444455556666 --dry-run")]
     Iamidentitymapping {
         #[command(flatten)]
         cluster: ClusterOptions,

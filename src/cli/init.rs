@@ -22,12 +22,16 @@ use crate::{
 /// The kubeconfig's name in the working directory.
 const KUBECONFIG: &str = "aws-iam-authenticator.kubeconfig";
 
-/// Make certificate, key and webhook kubeconfig before the server first starts, where kube-apiserver must find
-/// them already. Files that are there are kept.
+/// Make certificate, key and webhook kubeconfig before the server first starts
+///
+/// That is for where kube-apiserver must find them already. Files that are there are kept.
 ///
 /// They are written to the working directory, to be copied from there; with
 /// `--feature-gates ConfiguredInitDirectories=true` to the places that the server is configured with.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate init -i my-cluster --hostname localhost
+  arngate init -c /etc/arngate/config.yaml --feature-gates ConfiguredInitDirectories=true")]
 pub(super) struct Args {
     /// Name that kube-apiserver will reach the server by [default: localhost]
     #[arg(long, value_name = "NAME")]

@@ -2,31 +2,40 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::bail;
 use serde_json::json;
 
 use super::{
     aws_auth::{self, ClusterArgs},
-    printable::{printable, printable_json},
+    finding::{label, line, object, words},
+    printable::{counted, printable, printable_json},
 };
-use crate::mapping::{Finding, Manifest, ManifestError, Severity};
+use crate::mapping::{Finding, Manifest, ManifestError, Section, Severity};
 
 /// Exit code where something is found.
 const FOUND: u8 = 3;
 
-/// Look for what is wrong or odd in aws-auth: in a manifest as kubectl takes it, in aws-auth's data alone, or in what
-/// a cluster has (`-n kube-system configmap/aws-auth`).
+/// Look for what is wrong in aws-auth, in files or a cluster
+///
+/// It looks in manifests as kubectl takes them (several documents, a List), in
+/// aws-auth's data or one of its lists alone, or in what a cluster has (`-n kube-system configmap/aws-auth`).
 ///
 /// Each finding has its line and column in the file, or in the value where it comes from a cluster, and says what to
-/// do. Exit code 3 where there are errors.
+/// do. Exit code 3 where there are errors, 1 where a file cannot be read or holds no aws-auth.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate lint aws-auth.yaml
+  helm template . | arngate lint -
+  arngate lint -n kube-system configmap/aws-auth
+  arngate lint -o github --strict clusters/one/aws-auth.yaml clusters/two/aws-auth.yaml")]
 pub(super) struct Args {
-    /// A file, `-` for standard input, or `configmap/aws-auth` for a cluster's
-    #[arg(value_name = "FILE", default_value = "configmap/aws-auth")]
-    file: PathBuf,
-    /// Namespace of the cluster's ConfigMap: kube-system, where aws-auth is
-    #[arg(short, long, value_name = "NAMESPACE", default_value = "kube-system", hide_default_value = true)]
-    namespace: String,
+    /// Files, - for standard input, or `configmap/aws-auth` for a cluster's
+    #[arg(
+        value_name = "FILE",
+        default_value = "configmap/aws-auth",
+        num_args = 1..,
+        value_hint = clap::ValueHint::FilePath
+    )]
+    files: Vec<PathBuf>,
     #[command(flatten)]
     cluster: ClusterArgs,
     /// How findings are written
@@ -47,94 +56,96 @@ enum Output {
     Github,
 }
 
+/// What was found in a file.
+struct Linted {
+    file: String,
+    findings: Vec<Finding>,
+    mappings: usize,
+    /// The file is this list, and nothing around it.
+    list_alone: Option<Section>,
+}
+
 pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let file = args.file.display().to_string();
-    let manifest = if is_in_cluster(&args.file) {
-        if args.namespace != "kube-system" {
-            bail!("aws-auth is in the namespace kube-system, and nowhere else");
-        }
-        aws_auth::of_cluster(&args.cluster).await.map(Some)?
-    } else {
-        match Manifest::read(&aws_auth::text(&args.file)?) {
-            Ok(manifest) => Some(manifest),
-            // What is no YAML is a finding as well: kubectl refuses the file.
-            Err(ManifestError::Yaml(error)) => {
-                let finding = Finding {
-                    severity: Severity::Error,
-                    position: Some(error.position),
-                    place: String::new(),
-                    message: format!("the file is no YAML, and kubectl refuses it: {}", error.message),
-                    advice: error.advice.to_owned(),
-                };
-                return Ok(tell(args, &file, &[finding], 0));
+    aws_auth::check_standard_input(&args.files)?;
+    let (mut linted, mut unread) = (Vec::new(), false);
+    for path in &args.files {
+        match lint(path, args).await {
+            Ok(file) => linted.push(file),
+            // What the other files hold is told all the same.
+            Err(error) => {
+                eprintln!("arngate: {error:#}");
+                unread = true;
             }
-            Err(error) => return Err(anyhow::Error::new(error).context(file)),
         }
-    };
-    let Some(manifest) = manifest else { return Ok(ExitCode::SUCCESS) };
-    Ok(tell(args, &file, &manifest.findings, manifest.snapshot.index().len()))
+    }
+    let code = if linted.is_empty() { ExitCode::SUCCESS } else { tell(args, &linted) };
+    Ok(if unread { ExitCode::FAILURE } else { code })
 }
 
-/// Whether a command is to look at a cluster's aws-auth.
-fn is_in_cluster(file: &std::path::Path) -> bool {
-    ["configmap/aws-auth", "configmaps/aws-auth", "cm/aws-auth"]
-        .iter()
-        .any(|name| file == std::path::Path::new(name))
-        && !file.exists()
+async fn lint(path: &PathBuf, args: &Args) -> anyhow::Result<Linted> {
+    let file = aws_auth::name(path);
+    if aws_auth::is_in_cluster(path) {
+        let Manifest { findings, snapshot, .. } = aws_auth::of_cluster(&args.cluster).await?;
+        return Ok(Linted { file, findings, mappings: snapshot.index().len(), list_alone: None });
+    }
+    match Manifest::read(&aws_auth::text(path)?) {
+        Ok(Manifest { findings, snapshot, list_alone, .. }) => {
+            Ok(Linted { file, findings, mappings: snapshot.index().len(), list_alone })
+        }
+        // What is no YAML is a finding as well: kubectl refuses the file.
+        Err(ManifestError::Yaml(error)) => {
+            let finding = Finding {
+                severity: Severity::Error,
+                position: Some(error.position),
+                place: String::new(),
+                message: format!("the file is no YAML, and kubectl refuses it: {}", error.message),
+                advice: error.advice.to_owned(),
+            };
+            Ok(Linted { file, findings: vec![finding], mappings: 0, list_alone: None })
+        }
+        Err(error) => Err(anyhow::Error::new(error).context(file)),
+    }
 }
 
-fn tell(args: &Args, file: &str, findings: &[Finding], mappings: usize) -> ExitCode {
-    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+fn tell(args: &Args, linted: &[Linted]) -> ExitCode {
+    let findings =
+        || linted.iter().flat_map(|file| file.findings.iter().map(|finding| (&*file.file, finding)));
+    let count = |severity| findings().filter(|(_, finding)| finding.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let mappings: usize = linted.iter().map(|file| file.mappings).sum();
     match args.output {
         Output::Text => {
-            for finding in findings {
+            for (file, finding) in findings() {
                 println!("{}", line(file, finding));
             }
-            println!("{errors} errors, {warnings} warnings; {mappings} mappings");
+            for Linted { file, list_alone, .. } in linted {
+                if let Some(section) = list_alone {
+                    println!("{}", printable(&format!("{file}: taken for the value of {}", section.key())));
+                }
+            }
+            let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+            println!("{errors}, {warnings}; {}", counted(mappings, "mapping"));
         }
         Output::Json => {
-            let findings: Vec<_> = findings.iter().map(|finding| object(file, finding)).collect();
+            let findings: Vec<_> = findings().map(|(file, finding)| object(file, finding)).collect();
+            let files: Vec<_> = linted
+                .iter()
+                .map(|Linted { file, mappings, list_alone, .. }| {
+                    json!({"file": file, "mappings": mappings, "takenFor": list_alone.map(Section::key)})
+                })
+                .collect();
             let report = json!({
-                "findings": findings, "errors": errors, "warnings": warnings, "mappings": mappings,
+                "findings": findings, "errors": errors, "warnings": warnings, "mappings": mappings, "files": files,
             });
             println!("{}", printable_json(&format!("{report:#}")));
         }
         Output::Github => {
-            for finding in findings {
+            for (file, finding) in findings() {
                 println!("{}", annotation(file, finding));
             }
         }
     }
     if errors > 0 || (args.strict && warnings > 0) { ExitCode::from(FOUND) } else { ExitCode::SUCCESS }
-}
-
-const fn label(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    }
-}
-
-/// Place, message and advice.
-fn words(finding: &Finding) -> String {
-    let Finding { place, message, advice, .. } = finding;
-    let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
-    let advice = if advice.is_empty() { String::new() } else { format!("; {advice}") };
-    printable(&format!("{place}{message}{advice}"))
-}
-
-fn line(file: &str, finding: &Finding) -> String {
-    let at = finding.position.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
-    format!("{file}{at}: {}: {}", label(finding.severity), words(finding))
-}
-
-fn object(file: &str, finding: &Finding) -> serde_json::Value {
-    json!({
-        "severity": label(finding.severity), "file": file, "line": finding.position.map(|at| at.line),
-        "column": finding.position.map(|at| at.column), "place": finding.place, "message": finding.message,
-        "advice": finding.advice,
-    })
 }
 
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>

@@ -4,16 +4,21 @@ mod add;
 mod addition;
 mod aws_auth;
 mod cluster;
+mod completions;
 mod config;
 mod crd;
 mod diff;
+mod doctor;
 mod editing;
 mod entries;
 mod explain;
+mod explanation;
+mod finding;
 mod healthcheck;
 mod identity_mapping;
 mod init;
 mod lint;
+mod man;
 mod mapping_file;
 mod mfa;
 mod printable;
@@ -37,16 +42,19 @@ use crate::{
     token::ClusterId,
 };
 
+/// What the program is called.
+const NAME: &str = "arngate";
+
 /// An IAM authenticator for Kubernetes: kube-apiserver asks it who a bearer token is, AWS STS vouches for the
 /// caller, and aws-auth says which user and groups that is.
 #[derive(Debug, Parser)]
 #[command(
-    name = "arngate",
+    name = NAME,
     version,
     // A flag that is given twice is last given.
     args_override_self = true,
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage; verify: 3 token refused, 4 no verdict from STS;\n\
-                  lint: 3 errors found; explain: 3 not mapped; diff: 3 differences.\n\n\
+                  lint: 3 errors found; explain: 3 not let in; diff: 3 differences.\n\n\
                   Examples:\n  \
                   arngate server -c /etc/arngate/config.yaml --backend-mode EKSConfigMap,MountedFile\n  \
                   arngate token -i my-cluster\n  \
@@ -125,37 +133,25 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve kube-apiserver's token webhook
+    // Each type says what its command is for: a word here would take the place of all that it says.
     Server(Box<server::Args>),
-    /// Ask the server on this machine whether it serves
     Healthcheck(healthcheck::Args),
-    /// See what the server would run by
     Config(config::Args),
-    /// Print the CustomResourceDefinition of IAMIdentityMapping, for kubectl apply -f -
     Crd(crd::Args),
-    /// Make certificate, key and webhook kubeconfig before the server first starts
     Init(init::Args),
-    /// Print a token for a cluster, as a client-go credential plugin (ExecCredential) or bare
     Token(token::Args),
-    /// Look for what is wrong in aws-auth, in a file or a cluster
     Lint(lint::Args),
-    /// Say which mapping is a principal's, or which ones nearly are, and why not
-    Explain(explain::Args),
-    /// Say who gains and who loses what between two states of aws-auth
+    Explain(Box<explain::Args>),
     Diff(diff::Args),
-    /// Have STS verify a token and print whom it vouches for, or why it is refused
+    Doctor(Box<doctor::Args>),
     Verify(verify::Args),
-    /// Add a user or a role to aws-auth
     Add(add::Args),
-    /// See the entries of aws-auth
     Get(identity_mapping::GetArgs),
-    /// Add an entry to aws-auth, as eksctl does
     Create(identity_mapping::CreateArgs),
-    /// Take an entry out of aws-auth, as eksctl does
     Delete(identity_mapping::DeleteArgs),
-    /// Take back arngate's last edit of aws-auth
     Undo(undo::Args),
-    /// Print the version
+    Completions(completions::Args),
+    Man(man::Args),
     Version(version::Args),
 }
 
@@ -192,10 +188,13 @@ pub fn main() -> ExitCode {
             Command::Delete(args) => identity_mapping::delete(args).await,
             Command::Undo(args) => undo::run(args).await,
             Command::Lint(args) => lint::run(&args).await,
-            Command::Explain(args) => explain::run(&global, &args).await,
+            Command::Explain(args) => explain::run(&global, *args).await,
             Command::Diff(args) => diff::run(&args).await,
             Command::Config(args) => config::run(&global, args),
             Command::Crd(args) => crd::run(&args),
+            Command::Doctor(args) => doctor::run(&global, *args).await,
+            Command::Completions(args) => completions::run(&args),
+            Command::Man(args) => man::run(&args),
             Command::Init(args) => init::run(&global, args),
             Command::Version(args) => Ok(version::run(&args)),
         }
@@ -234,4 +233,54 @@ fn verbosity(text: &str) -> Result<Verbosity, String> {
 fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("arngate: {error:#}");
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every command, with its words.
+    fn commands(command: &clap::Command, words: &str) -> Vec<(String, String)> {
+        let words = format!("{words} {}", command.get_name()).trim().to_owned();
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let below = command.get_subcommands().filter(|below| below.get_name() != "help");
+        let below: Vec<_> = below.flat_map(|below| commands(below, &words)).collect();
+        std::iter::once((words, after)).chain(below).collect()
+    }
+
+    #[test]
+    fn every_command_has_examples_and_they_can_be_run() {
+        let all = commands(&Cli::command(), "");
+        assert!(all.len() > 20, "{}", all.len());
+        for (words, after) in all {
+            let (_, examples) =
+                after.split_once("Examples:\n").unwrap_or_else(|| panic!("{words} has no examples"));
+            let lines: Vec<&str> = examples.lines().map(str::trim).collect();
+            assert!(lines.iter().any(|line| line.contains(&words)), "{words}: {lines:?}");
+            for line in lines {
+                let ours =
+                    line.split(" > ").next().unwrap().split(" | ").filter(|part| part.starts_with(NAME));
+                let ours: Vec<_> = ours.collect();
+                assert!(!ours.is_empty(), "{words}: {line}");
+                for command in ours {
+                    let parsed = Cli::try_parse_from(command.split_whitespace());
+                    assert!(parsed.is_ok(), "{words}: {command}: {}", parsed.err().unwrap());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_is_told_of_in_a_line() {
+        for command in Cli::command().get_subcommands() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            let name = command.get_name();
+            assert!((10..=100).contains(&about.len()) && !about.ends_with('.'), "{name}: {about}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_one_that_clap_takes() {
+        Cli::command().debug_assert();
+    }
 }

@@ -28,6 +28,11 @@ pub(super) fn tell(line: impl Display) {
     println!("{}", printable(&line.to_string()));
 }
 
+/// A number with its noun, whose plural takes an s.
+pub(super) fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Whether a terminal acts on it instead of showing it.
 /// <https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>
 fn is_hidden(character: char) -> bool {
@@ -39,6 +44,11 @@ fn is_hidden(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!([0, 1, 2].map(|number| counted(number, "error")), ["0 errors", "1 error", "2 errors"]);
+    }
 
     #[test]
     fn nothing_moves_the_cursor() {

@@ -11,12 +11,18 @@ use crate::{
     server::Server,
 };
 
-/// Serve kube-apiserver's token webhook on https://ADDRESS:PORT/authenticate, with /metrics, /healthz and
-/// /readyz beside it, and a plain "ok" on every path of the health port.
+/// Serve kube-apiserver's token webhook
+///
+/// It is served on https://ADDRESS:PORT/authenticate, with /metrics, /healthz and /readyz beside it, and a plain "ok" on
+/// every path of the health port.
 ///
 /// Flags win over environment variables, those over the configuration file. TERM and INT finish the reviews
 /// under way and end it with exit code 0.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate server -c /etc/arngate/config.yaml --kubeconfig /etc/kubernetes/arngate.kubeconfig
+  arngate server -i my-cluster --backend-mode EKSConfigMap,MountedFile -c /etc/arngate/config.yaml
+  arngate server -c /etc/arngate/config.yaml --port 0 --health-port 0 --state-dir /tmp/try --generate-kubeconfig /tmp/try/kubeconfig")]
 pub(super) struct Args {
     #[command(flatten)]
     flags: ServerFlags,

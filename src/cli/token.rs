@@ -30,11 +30,16 @@ const EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";
 /// Where the credential cache is, instead of its place below the home directory, as in aws-iam-authenticator.
 const CACHE_FILE: &str = "AWS_IAM_AUTHENTICATOR_CACHE_FILE";
 
-/// Print a token for a cluster: a presigned STS request, made of the AWS credentials found where the AWS SDKs
-/// and the AWS CLI look for them.
+/// Print a token for a cluster, as a client-go credential plugin (ExecCredential) or bare
+///
+/// It is a presigned STS request, made of the AWS credentials found where the AWS SDKs and the AWS CLI look for them.
 ///
 /// The output is the ExecCredential that kubectl wants of a credential plugin, in the version that it asks for.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate token -i my-cluster
+  arngate token -i my-cluster -r arn:aws:iam::111122223333:role/Admin --session-name alice --cache
+  arngate token -i my-cluster --token-only | arngate verify -t - -i my-cluster")]
 pub(super) struct Args {
     /// Region whose STS endpoint signs; by default that of the environment, the profile or the EC2 instance,
     /// and us-east-1 where there is none

@@ -9,11 +9,14 @@ use super::{
     editing::{self, Caution},
 };
 
-/// Take back arngate's last edit of aws-auth, whoever made it; a second time, make it again.
+/// Take back arngate's last edit of aws-auth
 ///
-/// What an edit replaces is kept in the annotation arngate/undo of the object itself. As with any edit, a list whose key
-/// is misspelt is left alone: the server keeps who is in it.
+/// Whoever made it; a second time, it is made again. What an edit replaces is kept in the annotation arngate/undo of the
+/// object itself. As with any edit, a list whose key is misspelt is left alone: the server keeps who is in it.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate undo --dry-run
+  arngate undo --prompt=false --kubeconfig-context my-cluster")]
 pub(super) struct Args {
     #[command(flatten)]
     cluster: ClusterOptions,

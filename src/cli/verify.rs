@@ -22,10 +22,14 @@ const REFUSED: u8 = 3;
 /// No verdict: exit code 4.
 const NO_VERDICT: u8 = 4;
 
-/// Have STS verify a token, and print whom it vouches for, or why the token is refused.
+/// Have STS verify a token, and print whom it vouches for, or why the token is refused
 ///
-/// Mappings are not looked at: this says who the caller is in AWS, not in Kubernetes.
+/// Mappings are not looked at: this says who the caller is in AWS, not in Kubernetes. Exit code 3 where the token is
+/// refused, 4 where STS gives no verdict.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate token -i my-cluster --token-only | arngate verify -t - -i my-cluster
+  arngate verify -t - -i my-cluster -o json --partition aws-cn")]
 pub(super) struct Args {
     /// The token, or - to read it from standard input, where other users' `ps` does not show it
     #[arg(short, long, value_name = "TOKEN", hide_env_values = true)]

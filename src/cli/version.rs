@@ -4,8 +4,11 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-/// Print the version, as JSON or bare.
+/// Print the version, as JSON or bare
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arngate version
+  arngate version --short")]
 pub(super) struct Args {
     /// Print the number alone
     #[arg(short, long)]

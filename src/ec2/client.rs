@@ -62,6 +62,29 @@ impl Client {
     }
 }
 
+/// Finds out where EC2 would be asked, and by which credentials, without asking it; a role that is to be assumed first is.
+/// The URL is the answer.
+///
+/// # Errors
+/// Where there is no region, or there are no credentials.
+pub async fn find_credentials(options: Options) -> Result<String, FindError> {
+    let sts = Client::new(options.clone())?.sts;
+    let Aws { endpoint, credentials } = load(options, sts).await?;
+    credentials.get(SystemTime::now()).await?;
+    Ok(endpoint.url.to_string())
+}
+
+/// Why EC2 could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// The CA bundle or the proxy variables.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The region or the credentials.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}
+
 async fn load(options: Options, sts: reqwest::Client) -> Result<Aws, Failure> {
     let sdk = aws_config::defaults(BehaviorVersion::latest()).load().await;
     // An empty variable says nothing.

@@ -33,6 +33,7 @@ mod resolver;
 mod settings;
 mod xml;
 
+pub use client::{FindError, find_credentials};
 pub use error::{Failure, ResolveError};
 pub use instance::{InstanceId, InstanceIdError, PrivateDnsName};
 pub(crate) use resolver::Lookup;

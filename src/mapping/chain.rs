@@ -10,7 +10,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 
-use super::{Figures, Match, Origin, RenderError, Snapshot};
+use super::{Explained, Figures, Match, Origin, RenderError, Snapshot};
 use crate::identity::Identity;
 
 /// A kind of place where mappings are kept.
@@ -180,6 +180,43 @@ impl Backend {
     pub fn matching_permission_sets(self, permission_sets: bool) -> Self {
         Self { permission_sets, ..self }
     }
+
+    /// Whether its permission sets match somebody.
+    pub(super) const fn permission_sets_match(&self) -> bool {
+        self.permission_sets
+    }
+
+    /// What it has in force; `None` where it has loaded nothing.
+    pub(super) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.slot.load().as_ref().map(|published| Arc::clone(&published.snapshot))
+    }
+
+    /// What matches `identity` in `snapshot`, which is its own.
+    pub(super) fn look_up<'a>(&self, snapshot: &'a Snapshot, identity: &Identity) -> Option<Match<'a>> {
+        if self.permission_sets {
+            snapshot.index().look_up(identity)
+        } else {
+            snapshot.index().look_up_without_permission_sets(identity)
+        }
+    }
+
+    /// The beginning of `username` that it may not give.
+    pub(super) fn reserved_beginning(&self, username: &str) -> Option<&str> {
+        self.reserved.iter().map(|prefix| &**prefix).find(|prefix| username.starts_with(prefix))
+    }
+
+    /// What `found` gives `identity` here.
+    fn give(&self, found: Match<'_>, identity: &Identity, instance_name: Option<&str>) -> Mapped {
+        match found.render(identity, instance_name) {
+            // After rendering, so that no placeholder smuggles a prefix in.
+            Ok((username, _)) if self.reserved_beginning(&username).is_some() => Mapped::Reserved(self.mode),
+            Ok((username, groups)) => {
+                let origin = found.origin().clone();
+                Mapped::Found(MappedUser { username, groups, backend: self.mode, origin })
+            }
+            Err(RenderError::NoInstanceName) => Mapped::WantsInstanceName,
+        }
+    }
 }
 
 /// The other end of a [`Backend`]: what its source publishes by.
@@ -242,6 +279,14 @@ pub enum Mapped {
     Reserved(BackendMode),
 }
 
+impl Mapped {
+    /// The user that it is.
+    #[must_use]
+    pub fn found(self) -> Option<MappedUser> {
+        if let Self::Found(user) = self { Some(user) } else { None }
+    }
+}
+
 /// A Kubernetes user, and what made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MappedUser {
@@ -270,8 +315,14 @@ impl Chain {
     /// What the backend `mode` has in force; `None` where it has loaded nothing, or is none of them.
     #[must_use]
     pub fn snapshot(&self, mode: BackendMode) -> Option<Arc<Snapshot>> {
-        let backend = self.0.iter().find(|backend| backend.mode == mode)?;
-        backend.slot.load().as_ref().map(|published| Arc::clone(&published.snapshot))
+        self.0.iter().find(|backend| backend.mode == mode)?.snapshot()
+    }
+
+    /// What each backend says of `identity`, by the same look-up as [`Self::map_instance`], whether it comes to be asked
+    /// or not.
+    #[must_use]
+    pub fn explain(&self, identity: &Identity, instance_name: Option<&str>) -> Vec<Explained> {
+        self.0.iter().map(|backend| Explained::new(backend, identity, instance_name)).collect()
     }
 
     /// Who `identity` is. Within a backend, entries come before accounts; the first backend that matches wins.
@@ -287,13 +338,7 @@ impl Chain {
         for backend in &self.0 {
             let published = backend.slot.load();
             let published = published.as_deref();
-            let found = published.and_then(|Published { snapshot, .. }| {
-                if backend.permission_sets {
-                    snapshot.index().look_up(identity)
-                } else {
-                    snapshot.index().look_up_without_permission_sets(identity)
-                }
-            });
+            let found = published.and_then(|published| backend.look_up(&published.snapshot, identity));
             let Some(found) = found else {
                 let has_loaded = published.is_some_and(|published| published.standing == Standing::Loaded);
                 if !has_loaded && !backend.overdue.load(Ordering::Relaxed) {
@@ -304,23 +349,7 @@ impl Chain {
                 }
                 continue;
             };
-            let (rendered, origin) = match found {
-                Match::Entry(mapping) => (mapping.render(identity, instance_name), &mapping.origin),
-                Match::Account(origin) => (Ok((identity.principal().canonical_arn(), Vec::new())), origin),
-            };
-            return match rendered {
-                // After rendering, so that no placeholder smuggles a prefix in.
-                Ok((username, _))
-                    if backend.reserved.iter().any(|prefix| username.starts_with(&**prefix)) =>
-                {
-                    Mapped::Reserved(backend.mode)
-                }
-                Ok((username, groups)) => {
-                    let origin = origin.clone();
-                    Mapped::Found(MappedUser { username, groups, backend: backend.mode, origin })
-                }
-                Err(RenderError::NoInstanceName) => Mapped::WantsInstanceName,
-            };
+            return backend.give(found, identity, instance_name);
         }
         waiting.map_or(Mapped::NotMapped, Mapped::NotLoaded)
     }

@@ -1,6 +1,6 @@
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Listed, Mapping, Origin, PermissionSet, Section, Subject};
+use super::{Listed, Mapping, Origin, PermissionSet, RenderError, Section, Subject, Template};
 use crate::identity::{AccountId, Identity, MatchKey};
 
 /// What is looked up: made once, never changed, each question a hash look-up or three.
@@ -22,6 +22,32 @@ pub enum Match<'a> {
     Entry(&'a Mapping),
     /// An entry of mapAccounts: the username is the canonical ARN, and there are no groups.
     Account(&'a Origin),
+}
+
+impl<'a> Match<'a> {
+    /// Where it was written.
+    #[must_use]
+    pub const fn origin(self) -> &'a Origin {
+        match self {
+            Self::Entry(mapping) => &mapping.origin,
+            Self::Account(origin) => origin,
+        }
+    }
+
+    /// The username and the groups for `identity`; see [`Mapping::render`].
+    ///
+    /// # Errors
+    /// Where one of them cannot be rendered.
+    pub fn render(
+        self,
+        identity: &Identity,
+        instance_name: Option<&str>,
+    ) -> Result<(String, Vec<String>), RenderError> {
+        match self {
+            Self::Entry(mapping) => mapping.render(identity, instance_name),
+            Self::Account(_) => Ok((identity.principal().canonical_arn(), Vec::new())),
+        }
+    }
 }
 
 impl Index {
@@ -79,6 +105,23 @@ impl Index {
             .or_else(|| self.user_ids.get(identity.user_id()).filter(admitted))
             .map(|mapping| Match::Entry(mapping))
             .or_else(|| self.accounts.get(&principal.account()).map(Match::Account))
+    }
+
+    /// Whom the entries and objects are about, each with what it gives, in no order; accounts are left out.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Subject, &Arc<Mapping>)> {
+        let of_key = |(key, mapping)| (Subject::Principal(MatchKey::clone(key)), mapping);
+        let of_set = |(set, mapping)| (Subject::PermissionSet(PermissionSet::clone(set)), mapping);
+        let of_id = |(id, mapping)| (Subject::UserId(Box::clone(id)), mapping);
+        let principals = self.roles.iter().chain(&self.users).map(of_key);
+        principals.chain(self.permission_sets.iter().map(of_set)).chain(self.user_ids.iter().map(of_id))
+    }
+
+    /// Whether what some entry or object gives names the caller's instance.
+    #[must_use]
+    pub fn names_instances(&self) -> bool {
+        self.entries().any(|(_, mapping)| {
+            mapping.username.iter().chain(&mapping.groups).any(Template::names_the_instance)
+        })
     }
 
     /// How many subjects of each kind are mapped.

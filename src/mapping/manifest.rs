@@ -10,7 +10,11 @@ use crate::yaml::{self, Limits, Node, Position, Value, YamlError};
 pub const MAX_LEN: usize = 16 * 1024 * 1024;
 /// How many values that are no texts are told one by one.
 const MAX_TOLD: usize = 1000;
-/// Where aws-auth is.
+/// How many ConfigMaps are named where none is aws-auth.
+const MAX_OTHERS: usize = 5;
+/// What it is called.
+const NAME: &str = "aws-auth";
+/// Where it is.
 const NAMESPACE: &str = "kube-system";
 
 /// A file that aws-auth was found in.
@@ -24,6 +28,10 @@ pub struct Manifest {
     pub snapshot: Snapshot,
     /// What is wrong or odd, in the order of the lines.
     pub findings: Vec<Finding>,
+    /// What is wrong with the namespace that it is in, so that no server reads it; one of the findings.
+    pub elsewhere: Option<Finding>,
+    /// Which list the file is, where it is nothing else.
+    pub list_alone: Option<Section>,
 }
 
 /// What is wrong or odd in a file.
@@ -48,22 +56,30 @@ pub enum ManifestError {
     #[error("{0}")]
     Yaml(YamlError),
     /// It holds no aws-auth.
-    #[error("holds no ConfigMap aws-auth, and no mapRoles, mapUsers or mapAccounts at its top either")]
-    NoAwsAuth,
+    #[error(
+        "holds no ConfigMap aws-auth, and no mapRoles, mapUsers or mapAccounts at its top either; want the ConfigMap, its \
+         data, or one of those lists{}", others(.0)
+    )]
+    NoAwsAuth(
+        /// The ConfigMaps that it holds instead, each with its line; some of them, where they are many.
+        Vec<(String, usize)>,
+    ),
     /// It holds several.
     #[error("holds the ConfigMap aws-auth twice, at line {0} and at line {1}")]
     Twice(usize, usize),
 }
 
 impl Manifest {
-    /// Reads `text`: manifests, parted by `---`, of which one is `configmap/aws-auth`; a `List` with it; or aws-auth's
-    /// data alone, whose lists may be lists here.
+    /// Reads `text`: manifests, parted by `---`, of which one is `configmap/aws-auth`; a `List` with it; aws-auth's data
+    /// alone, whose lists may be lists here; or one of those lists alone.
     ///
     /// # Errors
     /// See [`ManifestError`].
     pub fn read(text: &str) -> Result<Self, ManifestError> {
+        // Some editors begin a file by a byte order mark, which kubectl takes.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut found: Option<Data> = None;
-        let mut bare = None;
+        let (mut bare, mut others) = (None, Vec::new());
         for (line, document) in documents(text) {
             let shift = |mut error: YamlError| {
                 error.position.line += line;
@@ -78,14 +94,14 @@ impl Manifest {
                 }
                 continue;
             }
-            for data in aws_auths(node, line) {
+            for data in aws_auths(node, line, None, &mut others) {
                 if let Some(first) = &found {
                     return Err(ManifestError::Twice(first.line, data.line));
                 }
                 found = Some(data);
             }
         }
-        let data = found.or(bare).ok_or(ManifestError::NoAwsAuth)?;
+        let data = found.or(bare).ok_or(ManifestError::NoAwsAuth(others))?;
         Ok(data.lint(text))
     }
 
@@ -94,7 +110,7 @@ impl Manifest {
     pub fn of(aws_auth: AwsAuth) -> Self {
         let (snapshot, diagnostics) = Snapshot::update(None, &aws_auth);
         let findings = diagnostics.into_iter().map(Finding::from).collect();
-        Self { aws_auth, lists: BTreeMap::new(), snapshot, findings }
+        Self { aws_auth, lists: BTreeMap::new(), snapshot, findings, elsewhere: None, list_alone: None }
     }
 
     /// The mappings where `previous` was in force before: what is broken keeps what was good.
@@ -130,8 +146,11 @@ fn documents(text: &str) -> Vec<(usize, &str)> {
     let (mut start, mut first_line, mut at) = (0, 0, 0);
     for (index, line) in text.split_inclusive('\n').enumerate() {
         let is_marker = line.trim_end() == "---" || line.starts_with("--- ");
-        if is_marker && at > start {
-            documents.push((first_line, text.get(start..at).unwrap_or_default()));
+        let before = text.get(start..at).unwrap_or_default();
+        // A line %YAML belongs to the document that begins after it.
+        let is_content = |line: &str| !line.trim().is_empty() && !line.starts_with(['#', '%']);
+        if is_marker && before.lines().any(is_content) {
+            documents.push((first_line, before));
             (start, first_line) = (at, index);
         }
         at += line.len();
@@ -152,20 +171,31 @@ struct Data {
     namespace: Option<Node>,
     /// It stands alone, without the ConfigMap around it.
     is_bare: bool,
+    /// It is but this list.
+    list_alone: Option<Section>,
 }
 
-/// The data of each aws-auth in a document, or in a `List`. What is found is taken out of it, and not copied.
-fn aws_auths(node: Node, offset: usize) -> Vec<Data> {
+/// The data of each aws-auth in a document, or in a `List`, whose items may leave out their kind where it is a list `of` that
+/// kind; and by the way those that are others. What is found is taken out of the document, and not copied.
+fn aws_auths(node: Node, offset: usize, of: Option<&str>, others: &mut Vec<(String, usize)>) -> Vec<Data> {
     let line = offset + node.span.line;
     let Value::Mapping(mut fields) = node.value else { return Vec::new() };
+    let kind = take(&mut fields, "kind");
+    let kind = kind.as_ref().and_then(Node::as_str).or(of).unwrap_or_default();
     if let Some(Node { value: Value::Sequence(items), .. }) = take(&mut fields, "items") {
-        return items.into_iter().flat_map(|item| aws_auths(item, offset)).collect();
+        let of = kind.strip_suffix("List").filter(|kind| !kind.is_empty());
+        return items.into_iter().flat_map(|item| aws_auths(item, offset, of, others)).collect();
+    }
+    if kind != "ConfigMap" {
+        return Vec::new();
     }
     let metadata = take(&mut fields, "metadata");
     let metadata = |field| metadata.as_ref().and_then(|metadata| metadata.get(field));
-    let kind = take(&mut fields, "kind");
-    let is_config_map = kind.as_ref().and_then(Node::as_str) == Some("ConfigMap");
-    if !is_config_map || metadata("name").and_then(Node::as_str) != Some("aws-auth") {
+    let name = metadata("name").and_then(Node::as_str).unwrap_or_default();
+    if name != NAME {
+        if others.len() < MAX_OTHERS {
+            others.push((Message::quoting("", name, "").to_string(), line));
+        }
         return Vec::new();
     }
     let mut pairs = |key| match take(&mut fields, key) {
@@ -175,7 +205,31 @@ fn aws_auths(node: Node, offset: usize) -> Vec<Data> {
     let binary = pairs("binaryData");
     let binary = binary.iter().filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
     let namespace = metadata("namespace").cloned();
-    vec![Data { offset, line, fields: pairs("data"), binary, namespace, is_bare: false }]
+    vec![Data { offset, line, fields: pairs("data"), binary, namespace, is_bare: false, list_alone: None }]
+}
+
+/// The ConfigMaps that a file holds, for the error that says that none is aws-auth.
+fn others(others: &[(String, usize)]) -> String {
+    let told: Vec<_> = others.iter().map(|(name, line)| format!("\"{name}\" (line {line})")).collect();
+    if told.is_empty() { String::new() } else { format!("; the ConfigMap here is {}", told.join(", ")) }
+}
+
+/// Which list a sequence is, by what its items say: whom an entry of mapRoles or mapUsers is about, or accounts alone.
+fn list_of(items: &[Node]) -> Option<Section> {
+    let has = |item: &Node, names: &[&str]| {
+        let is_one = |key: &Node| {
+            key.as_str().is_some_and(|key| names.iter().any(|name| name.eq_ignore_ascii_case(key)))
+        };
+        item.as_mapping().is_some_and(|fields| fields.iter().any(|(key, _)| is_one(key)))
+    };
+    let is_account = |item: &Node| item.as_str().is_some_and(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    if items.iter().any(|item| has(item, &["rolearn", "sso"])) {
+        Some(Section::Roles)
+    } else if items.iter().any(|item| has(item, &["userarn"])) {
+        Some(Section::Users)
+    } else {
+        (!items.is_empty() && items.iter().all(is_account)).then_some(Section::Accounts)
+    }
 }
 
 /// Takes the value of the last field with exactly this key out of `fields`.
@@ -186,25 +240,36 @@ fn take(fields: &mut Vec<(Node, Node)>, key: &str) -> Option<Node> {
 
 impl Data {
     fn bare(node: Node, offset: usize) -> Option<Self> {
-        let line = offset + node.span.line;
-        let Value::Mapping(fields) = node.value else { return None };
+        let (line, span) = (offset + node.span.line, node.span);
+        let alone = |fields, list_alone| {
+            let (binary, namespace) = (Vec::new(), None);
+            Self { offset, line, fields, binary, namespace, is_bare: true, list_alone }
+        };
+        let fields = match node.value {
+            Value::Mapping(fields) => fields,
+            Value::Sequence(ref items) => {
+                let section = list_of(items)?;
+                let key = Node { value: Value::Scalar(section.key().into()), span, end: span };
+                return Some(alone(vec![(key, node)], Some(section)));
+            }
+            Value::Null | Value::Scalar(_) => return None,
+        };
         let is_known = |key: &Node| {
             let key = key.as_str().unwrap_or_default();
             Section::ALL.iter().any(|section| section.key().eq_ignore_ascii_case(key))
         };
         let is_aws_auth = fields.iter().any(|(key, _)| is_known(key));
-        let (binary, namespace) = (Vec::new(), None);
-        is_aws_auth.then_some(Self { offset, line, fields, binary, namespace, is_bare: true })
+        is_aws_auth.then(|| alone(fields, None))
     }
 
     fn lint(self, file: &str) -> Manifest {
-        let Self { offset, fields, binary, namespace, is_bare, .. } = self;
+        let Self { offset, fields, binary, namespace, is_bare, list_alone, .. } = self;
         let lines: Vec<&str> = file.lines().collect();
         let mut aws_auth = AwsAuth { data: BTreeMap::new(), binary: binary.into_iter().collect() };
         let mut places = BTreeMap::new();
         let mut lists = BTreeMap::new();
-        let mut findings: Vec<Finding> =
-            namespace.iter().filter_map(|namespace| elsewhere(namespace, offset)).collect();
+        let elsewhere = namespace.and_then(|namespace| elsewhere(&namespace, offset));
+        let mut findings: Vec<Finding> = elsewhere.iter().cloned().collect();
         let mut not_texts = 0;
         for (key, value) in fields {
             let key_text = key.as_str().unwrap_or_default().to_owned();
@@ -245,7 +310,7 @@ impl Data {
         let (snapshot, diagnostics) = Snapshot::update_in_file(None, &aws_auth, &lists, in_file);
         findings.extend(diagnostics.into_iter().map(Finding::from));
         findings.sort_by_key(|finding| finding.position);
-        Manifest { aws_auth, lists, snapshot, findings }
+        Manifest { aws_auth, lists, snapshot, findings, elsewhere, list_alone }
     }
 }
 

@@ -44,7 +44,7 @@ pub use changes::{Change, Gives};
 pub use diagnostic::{Diagnostic, Message, Place, Severity};
 pub use edit::{Edit, Warning};
 pub use entry::{Listed, Mapping, Origin};
-pub use explain::{Explanation, NearMiss, explain};
+pub use explain::{Explained, Explanation, NearMiss};
 pub use index::{Index, Match};
 pub use manifest::{Finding, MAX_LEN as MAX_MANIFEST_LEN, Manifest, ManifestError};
 pub use objects::{Object, ObjectRecord, ObjectRecords, ObjectSpec, Objects};

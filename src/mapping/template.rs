@@ -104,6 +104,12 @@ impl Template {
         PLACEHOLDERS.map(|(name, _)| format!("{{{{{name}}}}}")).join(", ")
     }
 
+    /// Whether it wants the private DNS name of the caller's instance.
+    #[must_use]
+    pub fn names_the_instance(&self) -> bool {
+        self.0.contains(&Part::Placeholder(Placeholder::Ec2PrivateDnsName))
+    }
+
     /// The text for `identity`, whose instance has the private DNS name `instance_name`, if it is one and that has
     /// been looked up.
     ///

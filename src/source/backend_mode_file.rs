@@ -54,7 +54,7 @@ fn names(modes: &[BackendMode]) -> String {
 }
 
 /// The backends that a file names.
-fn modes(content: &[u8]) -> Result<(Stamp, Vec<BackendMode>), String> {
+pub(super) fn modes(content: &[u8]) -> Result<(Stamp, Vec<BackendMode>), String> {
     let fields = json::fields(content).map_err(|error| error.to_string())?;
     let text = json::text(&fields, "backendMode").unwrap_or_default();
     let mut modes = Vec::new();

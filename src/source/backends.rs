@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{ConfigMapSource, CrdSource, DynamicFileSource, KubernetesError, LastGood, client, watch};
 use crate::{
-    mapping::{Backend, BackendMode, Chain, CurrentChain, Figures, MatchBy, Snapshot},
+    mapping::{Backend, BackendMode, Chain, CurrentChain, Figures, MatchBy, Publisher, Snapshot},
     telemetry::{Metrics, Quotes},
 };
 
@@ -39,6 +39,16 @@ pub struct BackendSettings {
     pub permission_sets: bool,
     /// Whether log lines and events quote what mappings hold.
     pub quotes: Quotes,
+}
+
+impl BackendSettings {
+    /// The backend `mode` under the rules that it is held to, and what loads it.
+    pub(super) fn backend(&self, mode: BackendMode) -> (Backend, Publisher) {
+        let (backend, publisher) = mode.backend();
+        let reserved = self.reserved_prefixes.iter().filter(|(reserving, _)| *reserving == mode);
+        let reserved: Vec<String> = reserved.flat_map(|(_, prefixes)| prefixes.clone()).collect();
+        (backend.reserving(&reserved).matching_permission_sets(self.permission_sets), publisher)
+    }
 }
 
 /// Why there cannot be these backends.
@@ -151,7 +161,7 @@ impl Backends {
     }
 
     async fn backend(&self, mode: BackendMode) -> Result<Running, BackendError> {
-        let (backend, publisher) = mode.backend();
+        let (backend, publisher) = self.settings.backend(mode);
         let (metrics, quotes) = (self.metrics.clone(), self.settings.quotes);
         let source = match mode {
             // Their mappings are there from the start, and never change.
@@ -189,9 +199,6 @@ impl Backends {
                 Some(tokio::spawn(source.run()))
             }
         };
-        let reserved = self.settings.reserved_prefixes.iter().filter(|(reserving, _)| *reserving == mode);
-        let reserved: Vec<String> = reserved.flat_map(|(_, prefixes)| prefixes.clone()).collect();
-        let backend = backend.reserving(&reserved).matching_permission_sets(self.settings.permission_sets);
         let waiting = source.is_some().then(|| tokio::spawn(wait_for(backend.clone())));
         let tasks = source.into_iter().chain(waiting).map(AbortOnDropHandle::new);
         Ok(Running { backend, _tasks: tasks.collect() })

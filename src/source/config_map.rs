@@ -231,13 +231,15 @@ impl State {
     }
 }
 
-fn held(object: ConfigMap) -> AwsAuth {
+/// What the object says.
+pub(super) fn held(object: ConfigMap) -> AwsAuth {
     AwsAuth {
         data: object.data.unwrap_or_default(),
         binary: object.binary_data.unwrap_or_default().into_keys().collect(),
     }
 }
 
-fn is_aws_auth(object: &ConfigMap) -> bool {
+/// Whether it is aws-auth and no other.
+pub(super) fn is_aws_auth(object: &ConfigMap) -> bool {
     object.metadata.name.as_deref() == Some(NAME) && object.metadata.namespace.as_deref() == Some(NAMESPACE)
 }

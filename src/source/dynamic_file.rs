@@ -97,7 +97,8 @@ impl DynamicFileSource {
     }
 }
 
-fn parse(content: &[u8], last: Option<&Snapshot>, by: MatchBy) -> Parsed {
+/// Reads what the file holds, where `last` was in force before.
+pub(super) fn parse(content: &[u8], last: Option<&Snapshot>, by: MatchBy) -> Parsed {
     let fields = json::fields(content)?;
     let lists = Section::ALL.map(|section| json::field(&fields, section.key()));
     let (snapshot, diagnostics) = Snapshot::update_from_nodes(last, lists, by);

@@ -13,6 +13,7 @@ mod freshness;
 mod json;
 mod kubernetes;
 pub mod last_good;
+pub mod look;
 mod pace;
 mod watch;
 pub mod watched_file;

@@ -128,12 +128,18 @@ impl WatchedFile {
 fn see(path: &Path) -> Seen {
     match read(path) {
         Ok(content) => Seen::Content(content.into()),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Seen::Absent,
+        Err(error) if is_absence(&error) => Seen::Absent,
         Err(error) => Seen::Unreadable(error.to_string()),
     }
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// Whether an error of [`read`] says that there is no such file.
+pub(super) fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// What a file holds now.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     // To open a pipe would wait for its other end.
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));

@@ -25,5 +25,6 @@ mod time;
 
 pub use cluster_id::{ClusterId, ClusterIdError};
 pub use error::{TokenError, TokenErrorClass};
+pub(crate) use parse::{LIFETIME, MAX_AHEAD};
 pub use parse::{MAX_LEN, PREFIX, PresignedRequest, parse};
 pub use presign::{PresignError, Token, presign};

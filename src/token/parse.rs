@@ -12,9 +12,9 @@ pub const PREFIX: &str = "k8s-aws-v1.";
 pub const MAX_LEN: usize = 4096;
 
 /// How long STS takes a presigned URL after X-Amz-Date, whatever X-Amz-Expires says.
-const LIFETIME: SignedDuration = SignedDuration::from_mins(15);
+pub(crate) const LIFETIME: SignedDuration = SignedDuration::from_mins(15);
 /// How far ahead of ours a client's clock may be.
-const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(5);
+pub(crate) const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// A presigned GetCallerIdentity request that has passed every rule. Only [`parse`] makes one, and the request
 /// to STS is made from it alone: what was checked is what is sent.

@@ -15,6 +15,7 @@ mod clients;
 mod cluster;
 mod commands;
 mod crd;
+mod doctor;
 mod documents;
 mod editing;
 mod edits;

@@ -17,6 +17,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
@@ -155,13 +156,19 @@ impl Server {
         }
         let oversized = if let Fault::Oversized(by) = fault { by } else { 0 };
         let id = self.request_ids.next();
-        let response = match said {
+        let mut response = match said {
             Said::Sts(result) => {
                 let format = Format::of(head.headers.get(header::ACCEPT));
                 Answer::new(&result, format, id).oversized(oversized).into_response()
             }
             Said::Ec2(result) => ec2::Answer::new(&result, &id).oversized(oversized).into_response(),
         };
+        // By its own clock, as everything that it says of time.
+        if let Ok(date) = DateTimePrinter::new().timestamp_to_rfc9110_string(&self.sts.access.clock.now())
+            && let Ok(date) = HeaderValue::try_from(date)
+        {
+            response.headers_mut().insert(header::DATE, date);
+        }
         Ok(match fault {
             Fault::SlowBody(lasting) => response.map(|body| slowly(body, lasting)),
             _ => response.map(whole),

@@ -109,10 +109,66 @@ fn lists_follow_what_was_in_force_as_texts_do() {
 }
 
 #[test]
+fn one_of_the_lists_alone_is_taken_for_what_it_is() {
+    let role = "- rolearn: arn:aws:iam::111122223333:role/A\n  username: a\n";
+    let user = "- username: b\n  userARN: arn:aws:iam::111122223333:user/b\n";
+    for (text, section) in [
+        (role.to_owned(), Section::Roles),
+        (format!("# ours\n---\n{role}"), Section::Roles),
+        (
+            "- {sso: {permissionSetName: S, accountID: '111122223333'}, username: s}\n".to_owned(),
+            Section::Roles,
+        ),
+        (user.to_owned(), Section::Users),
+        ("- 111122223333\n- '000000000012'\n".to_owned(), Section::Accounts),
+    ] {
+        let manifest = Manifest::read(&text).unwrap();
+        assert_eq!(manifest.list_alone, Some(section), "{text}");
+        assert!(manifest.findings.is_empty() && !manifest.snapshot.index().is_empty(), "{manifest:#?}");
+    }
+    let broken = format!("{role}- rolearn: x\n");
+    assert!(
+        findings(&broken)[0].starts_with("3:12 mapRoles, entry 2: rolearn \"x\""),
+        "{:?}",
+        findings(&broken)
+    );
+    for text in ["- a\n- b\n", "[]\n", "- {name: x}\n", "- [111122223333]\n"] {
+        assert!(matches!(Manifest::read(text), Err(ManifestError::NoAwsAuth(_))), "{text}");
+    }
+}
+
+#[test]
+fn files_of_other_programs_and_systems_are_read() {
+    let text = format!("{HEAD}  mapRoles: |\n    - rolearn: x\n");
+    let place = "8:16 mapRoles, entry 1";
+    for (text, place) in [
+        (text.clone(), place),
+        (format!("\u{feff}{text}"), place),
+        (text.replace('\n', "\r\n"), place),
+        (format!("%YAML 1.2\n---\n{text}"), "10:16 mapRoles, entry 1"),
+        (format!("# a\n\n---\n---\n{text}...\n"), "12:16 mapRoles, entry 1"),
+    ] {
+        let found = findings(&text);
+        assert!(found.len() == 1 && found[0].starts_with(place), "{text}: {found:?}");
+    }
+    let json = r#"{
+    "apiVersion": "v1",
+    "items": [{"metadata": {"name": "other"}},
+        {"data": {"mapRoles": "- rolearn: x\n"}, "metadata": {"name": "aws-auth", "namespace": "kube-system"}}],
+    "kind": "ConfigMapList"
+}"#;
+    assert_eq!(findings(json).len(), 1);
+}
+
+#[test]
 fn what_holds_no_aws_auth_is_told() {
     let read = |text: &str| Manifest::read(text).unwrap_err().to_string();
     assert!(read("kind: ConfigMap\nmetadata: {name: other}\n").contains("holds no ConfigMap aws-auth"));
     assert!(read("").contains("holds no ConfigMap aws-auth"));
+    let several =
+        "kind: List\nitems:\n- {kind: ConfigMap, metadata: {name: aws-auth-v2}}\n---\nkind: ConfigMap\n";
+    let told = read(several);
+    assert!(told.ends_with("; the ConfigMap here is \"aws-auth-v2\" (line 3), \"\" (line 5)"), "{told}");
     assert_eq!(
         read(&format!("{HEAD}  mapRoles: ''\n---\n{HEAD}")),
         "holds the ConfigMap aws-auth twice, at line 1 and at line 9"

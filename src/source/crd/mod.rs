@@ -201,23 +201,14 @@ impl Sink<DynamicObject> for State {
 impl State {
     /// Reads an object, and sees to its status.
     fn read(&self, object: DynamicObject) -> Option<Object> {
-        let DynamicObject { metadata, data, .. } = object;
-        // The API server gives every object one.
-        let name = metadata.name?;
-        let (spec, status) = read(&data);
-        match spec.as_ref().ok().and_then(|spec| Wanted::status(&spec.arn, &status)) {
-            Some(patch) => {
-                let version = metadata.resource_version.unwrap_or_default();
-                self.statuses.want(name.clone(), Wanted { version, status: patch });
-            }
-            None => self.statuses.forget(&name),
+        let version = object.metadata.resource_version.clone().unwrap_or_default();
+        let (object, status) = read(object)?;
+        let name = &object.name;
+        match object.spec.as_ref().ok().and_then(|spec| Wanted::status(&spec.arn, &status)) {
+            Some(patch) => self.statuses.want(name.to_string(), Wanted { version, status: patch }),
+            None => self.statuses.forget(name),
         }
-        Some(Object {
-            name: name.into(),
-            uid: metadata.uid,
-            created: metadata.creation_timestamp.map(|time| time.0),
-            spec,
-        })
+        Some(object)
     }
 
     /// The cluster does not know the kind: there are no objects, and nobody is mapped by one.
@@ -273,12 +264,21 @@ impl State {
 
 /// Whether the API server does not know the kind. Something else before it, a proxy or a load balancer, may answer 404
 /// as well, and says nothing of the objects by that.
-fn is_unknown_kind(status: &Status) -> bool {
+pub(super) fn is_unknown_kind(status: &Status) -> bool {
     status.code == 404 && (status.reason == "NotFound" || status.message == "404 page not found")
 }
 
-/// An object's spec, or why it cannot be read, and its status; one that cannot be read is none.
-fn read(data: &serde_json::Value) -> (Result<ObjectSpec, String>, IamIdentityMappingStatus) {
+/// An object as mappings know it, and its status; one that cannot be read is none. `None` where it has no name, which
+/// the API server gives every object.
+pub(super) fn read(object: DynamicObject) -> Option<(Object, IamIdentityMappingStatus)> {
+    let DynamicObject { metadata, data, .. } = object;
+    let (spec, status) = fields(&data);
+    let created = metadata.creation_timestamp.map(|time| time.0);
+    Some((Object { name: metadata.name?.into(), uid: metadata.uid, created, spec }, status))
+}
+
+/// An object's spec, or why it cannot be read, and its status.
+fn fields(data: &serde_json::Value) -> (Result<ObjectSpec, String>, IamIdentityMappingStatus) {
     let field = |name| data.get(name).unwrap_or(&serde_json::Value::Null);
     let spec = match field("spec") {
         serde_json::Value::Null => Err("there is none".to_owned()),

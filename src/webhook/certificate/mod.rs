@@ -17,7 +17,7 @@
 //! change. All of that is [`Keeper`]'s.
 
 pub mod clients;
-mod facts;
+pub(crate) mod facts;
 mod issuer;
 mod keeper;
 mod pair;
