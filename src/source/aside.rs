@@ -3,21 +3,28 @@
 //! The runtime has as many workers as there are CPUs, and whatever one of them does between two waits holds up every
 //! review that is queued behind it. To read a long list takes a worker's while; so does to take apart what was in force
 //! before it: 100,000 mappings are some half a million pieces of memory to be given back.
+//!
+//! What can be done elsewhere is done on one thread, one piece of work after the other. The C library keeps memory by
+//! thread: what one reload leaves behind on it, the next one uses.
 
 use std::{
-    sync::Arc,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, OnceLock, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::oneshot,
+};
 
 use crate::mapping::Snapshot;
 
 /// How many mappings are handled in place, which takes less than a millisecond.
 pub(super) const FEW: usize = 1_000;
 /// How long a snapshot is held for those who are still looking somebody up in it, which takes them microseconds.
-const HELD_FOR: Duration = Duration::from_secs(5);
+const HELD_FOR: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// Does `work`; where it takes a while, other tasks of this thread go on elsewhere meanwhile.
@@ -28,20 +35,58 @@ pub(super) fn aside<T>(takes_a_while: bool, work: impl FnOnce() -> T) -> T {
     if takes_a_while && others_can { tokio::task::block_in_place(work) } else { work() }
 }
 
-/// Takes apart what is in force no longer, on a thread of its own and after the last look-up in it: that one would
-/// have to do it in the middle of a review otherwise.
+/// Takes apart what is in force no longer, elsewhere and after the last look-up in it: that one would have to do it in
+/// the middle of a review otherwise.
 pub(super) fn retire(snapshot: Arc<Snapshot>) {
-    if snapshot.index().len() <= FEW {
-        return;
-    }
-    if let Ok(runtime) = Handle::try_current() {
-        runtime.spawn_blocking(move || {
+    if snapshot.index().len() > FEW {
+        later(move || {
             let until = Instant::now() + HELD_FOR;
             while Arc::strong_count(&snapshot) > 1 && Instant::now() < until {
                 thread::sleep(LOOK_EVERY);
             }
             drop(snapshot);
         });
+    }
+}
+
+/// Does `work` elsewhere.
+///
+/// # Errors
+/// Where it panics.
+pub(super) async fn elsewhere<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Panicked> {
+    let (done, result) = oneshot::channel();
+    // Whoever asked may be gone by then.
+    later(move || drop(done.send(work())));
+    result.await.map_err(|_| Panicked)
+}
+
+/// What was done elsewhere has panicked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("reading it has failed, by a fault of arngate's")]
+pub(super) struct Panicked;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Has `work` done elsewhere, sooner or later. What there is to do is not bounded here: each source waits for what it
+/// has asked for before it asks for more, but for what it lets go.
+pub(super) fn later(work: impl FnOnce() + Send + 'static) {
+    static THREAD: OnceLock<Option<mpsc::Sender<Work>>> = OnceLock::new();
+    let thread = THREAD.get_or_init(|| {
+        let (ask, asked) = mpsc::channel::<Work>();
+        let spawned = thread::Builder::new().name("mappings".to_owned()).spawn(move || {
+            for work in asked {
+                // The panic has been told by its hook; the next piece of work has nothing to do with it.
+                let _ = catch_unwind(AssertUnwindSafe(work));
+            }
+        });
+        spawned.is_ok().then_some(ask)
+    });
+    match thread {
+        Some(ask) => drop(ask.send(Box::new(work))),
+        // There are no threads to be had: slowly is better than not at all.
+        None => work(),
     }
 }
 
@@ -72,6 +117,13 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it is taken apart");
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_neither_the_thread_nor_who_waits() {
+        let failed = elsewhere(|| assert_eq!(std::env::args().count(), usize::MAX)).await;
+        assert_eq!(failed, Err(Panicked));
+        assert_eq!(elsewhere(|| 1).await, Ok(1));
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use jiff::Timestamp;
 
 use super::{
-    aside::{FEW, aside, retire},
+    aside::{FEW, aside, elsewhere, retire},
     freshness::{Freshness, Stamp},
     json::{self, JsonError},
     watched_file::{Seen, WatchedFile},
@@ -63,7 +63,7 @@ impl DynamicFileSource {
     async fn load(&mut self, content: Arc<[u8]>) {
         let (last, by) = (self.last.clone(), self.by);
         // A long file takes a while, in which requests are answered.
-        let parsed = tokio::task::spawn_blocking(move || parse(&content, last.as_deref(), by)).await;
+        let parsed = elsewhere(move || parse(&content, last.as_deref(), by)).await;
         match parsed {
             Ok(Ok((stamp, snapshot, diagnostics))) => {
                 self.publish(snapshot, diagnostics);

@@ -15,6 +15,8 @@ use std::{
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::{sync::Notify, time};
 
+use super::aside::{elsewhere, later};
+
 /// The longest file that is read, in bytes.
 pub const MAX_LEN: u64 = 16 * 1024 * 1024;
 
@@ -77,7 +79,10 @@ impl WatchedFile {
                 news = self.look().await;
             }
             if let Some(seen) = news {
-                self.last = Some(seen.clone());
+                // A long content is many pages of memory to be given back.
+                if let Some(before @ Seen::Content(_)) = self.last.replace(seen.clone()) {
+                    later(move || drop(before));
+                }
                 return seen;
             }
         }
@@ -117,7 +122,7 @@ impl WatchedFile {
     /// What is there, where that is something else than before. To read and to compare a long file takes a while.
     async fn look(&self) -> Option<Seen> {
         let (path, last) = (self.path.clone(), self.last.clone());
-        let looking = tokio::task::spawn_blocking(move || {
+        let looking = elsewhere(move || {
             let seen = see(&path);
             (last.as_ref() != Some(&seen)).then_some(seen)
         });

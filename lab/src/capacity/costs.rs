@@ -22,19 +22,19 @@ pub struct Costs {
 }
 
 impl Default for Costs {
-    /// Measured by `arngate-lab capacity --measure` with a release build, on a virtual machine with two CPUs of x86-64;
-    /// docs/capacity.md says more. They are rounded up, and those of CPU are of reviews that come one by one, 200 a
-    /// second: of many at a time each costs less.
+    /// Measured by `arngate-lab capacity --measure` with a release build, on a virtual machine of two CPUs (x86-64) that
+    /// was kept busy by other programs, as a control-plane node may be, and rounded up; docs/capacity.md has the figures
+    /// themselves. CPU is of reviews that come one by one, 200 a second: of many at a time each costs less.
     fn default() -> Self {
         Self {
-            asked_ms: 0.0,
-            remembered_ms: 0.0,
-            foreign_ms: 0.0,
-            shed_ms: 0.0,
-            base_bytes: 0.0,
-            mapping_bytes: 0.0,
-            reload_bytes: 0.0,
-            remembered_bytes: 0.0,
+            asked_ms: 0.5,
+            remembered_ms: 0.3,
+            foreign_ms: 0.2,
+            shed_ms: 0.05,
+            base_bytes: 22.0 * 1024.0 * 1024.0,
+            mapping_bytes: 1_900.0,
+            reload_bytes: 2_900.0,
+            remembered_bytes: 1_900.0,
         }
     }
 }
