@@ -54,7 +54,7 @@ enum Output {
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
-    let checks = examine(global, &args).await;
+    let checks = Box::pin(examine(global, &args)).await;
     match args.output {
         Output::Text => tell(&checks),
         Output::Json => {
@@ -95,7 +95,7 @@ async fn examine(global: &Global, args: &Args) -> Vec<Check> {
         apiserver_manifest: args.apiserver_manifest.clone(),
         within: Duration::from_secs(args.timeout),
     };
-    checks.extend(doctor::examine(&settings, &modes, &options).await);
+    checks.extend(Box::pin(doctor::examine(&settings, &modes, &options)).await);
     checks
 }
 

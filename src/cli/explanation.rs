@@ -82,7 +82,7 @@ impl Explanation {
             }
             Outcome::Denied(_) => tell(format_args!("verdict: {} is denied: {message} ({reason})", self.arn)),
             Outcome::Unavailable(_) => {
-                tell(format_args!("verdict: none for {}: {message} ({reason})", self.arn))
+                tell(format_args!("verdict: none for {}: {message} ({reason})", self.arn));
             }
         }
     }

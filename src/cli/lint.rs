@@ -1,6 +1,9 @@
 //! `arngate lint`
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use serde_json::json;
 
@@ -82,7 +85,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if unread { ExitCode::FAILURE } else { code })
 }
 
-async fn lint(path: &PathBuf, args: &Args) -> anyhow::Result<Linted> {
+async fn lint(path: &Path, args: &Args) -> anyhow::Result<Linted> {
     let file = aws_auth::name(path);
     if aws_auth::is_in_cluster(path) {
         let Manifest { findings, snapshot, .. } = aws_auth::of_cluster(&args.cluster).await?;

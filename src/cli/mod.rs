@@ -192,7 +192,7 @@ pub fn main() -> ExitCode {
             Command::Diff(args) => diff::run(&args).await,
             Command::Config(args) => config::run(&global, args),
             Command::Crd(args) => crd::run(&args),
-            Command::Doctor(args) => doctor::run(&global, *args).await,
+            Command::Doctor(args) => Box::pin(doctor::run(&global, *args)).await,
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),
             Command::Init(args) => init::run(&global, args),

@@ -160,7 +160,7 @@ pub(super) async fn examine(
         checks.push(credentials(settings, named).await);
         checks
     };
-    checks.extend(in_time(MAPPINGS, within, looked).await);
+    checks.extend(Box::pin(in_time(MAPPINGS, within, looked)).await);
     checks
 }
 
@@ -232,7 +232,7 @@ fn mappings((place, state): (&look::Place, crate::mapping::BackendState)) -> Che
     }
     let errors = place.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let mapped = state.mappings;
-    let notes: String = place.notes.iter().map(|note| format!("; {note}")).collect();
+    let notes: String = place.notes.iter().flat_map(|note| ["; ", note.as_str()]).collect();
     if errors > 0 {
         let advice =
             format!("`arngate explain` with the same file and flags tells each; {backend} is not as meant");

@@ -10,7 +10,7 @@ use crate::yaml::{self, Limits, Node, Position, Value, YamlError};
 pub const MAX_LEN: usize = 16 * 1024 * 1024;
 /// How many values that are no texts are told one by one.
 const MAX_TOLD: usize = 1000;
-/// How many ConfigMaps are named where none is aws-auth.
+/// How many `ConfigMap`s are named where none is aws-auth.
 const MAX_OTHERS: usize = 5;
 /// What it is called.
 const NAME: &str = "aws-auth";
@@ -61,7 +61,7 @@ pub enum ManifestError {
          data, or one of those lists{}", others(.0)
     )]
     NoAwsAuth(
-        /// The ConfigMaps that it holds instead, each with its line; some of them, where they are many.
+        /// The `ConfigMap`s that it holds instead, each with its line; some of them, where they are many.
         Vec<(String, usize)>,
     ),
     /// It holds several.
@@ -208,7 +208,7 @@ fn aws_auths(node: Node, offset: usize, of: Option<&str>, others: &mut Vec<(Stri
     vec![Data { offset, line, fields: pairs("data"), binary, namespace, is_bare: false, list_alone: None }]
 }
 
-/// The ConfigMaps that a file holds, for the error that says that none is aws-auth.
+/// The `ConfigMap`s that a file holds, for the error that says that none is aws-auth.
 fn others(others: &[(String, usize)]) -> String {
     let told: Vec<_> = others.iter().map(|(name, line)| format!("\"{name}\" (line {line})")).collect();
     if told.is_empty() { String::new() } else { format!("; the ConfigMap here is {}", told.join(", ")) }

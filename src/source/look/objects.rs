@@ -149,7 +149,7 @@ spec: {arn: 'arn:aws:iam::111122223333:role/Admin', username: admin, groups: [sy
             .lines()
             .skip(1)
             .filter(|line| !line.contains("kind: IAM"))
-            .map(|line| format!("{line}\n"))
+            .flat_map(|line| [line, "\n"])
             .collect();
         let typed = without_kinds.replace("kind: List", "kind: IAMIdentityMappingList");
         let json = r#"{"kind":"List","items":[{"apiVersion":"iamauthenticator.k8s.aws/v1alpha1",

@@ -101,7 +101,7 @@ mod tests {
         };
         assert!(hosts(600).is_empty(), "nothing was called yet");
         let called = Endpoint::regional("eu-west-1").unwrap();
-        warmth.called(&called, start + Duration::from_secs(600));
+        warmth.called(&called, start + Duration::from_mins(10));
         assert!(hosts(615).is_empty(), "not yet idle");
         assert_eq!(hosts(630), [called.host()]);
         assert!(hosts(645).is_empty(), "sent a moment ago");
