@@ -89,7 +89,8 @@ static ROUTER: LazyLock<Arc<Router>> = LazyLock::new(|| {
 /// Looks at a body.
 pub fn check(data: &[u8]) {
     let body = with_encoded_token(data).unwrap_or_else(|| data.to_vec());
-    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+    // In what it passes over, the server's reader takes bytes that are no UTF-8.
+    let asked: Value = serde_json::from_str(&String::from_utf8_lossy(&body)).unwrap_or_default();
     let request = Request::post("/authenticate").header(CONTENT_TYPE, "application/json");
     let request = request.body(Full::new(Bytes::from(body))).expect("it is a request");
     let client = Peer { address: ([127, 0, 0, 1], 1).into(), certified: false };
@@ -104,8 +105,7 @@ pub fn check(data: &[u8]) {
     let answer: Value = serde_json::from_slice(&body).expect("an answer is JSON");
     closed(&answer);
     if code == 200 {
-        // In what it passes over, the server's reader takes bytes that are no UTF-8; this one takes none at all.
-        assert!(asked.is_null() || answer["apiVersion"] == asked["apiVersion"], "{answer}");
+        assert_eq!(answer["apiVersion"], asked["apiVersion"]);
         assert_eq!(answer["status"]["authenticated"], false, "{answer}");
         assert!(answer["spec"].as_object().is_some_and(serde_json::Map::is_empty), "{answer}");
     } else {
