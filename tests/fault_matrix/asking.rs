@@ -1,8 +1,8 @@
 //! kube-apiserver's part: it asks over a connection that it keeps, and asks again where there is no verdict.
 
 use std::{
-    collections::BTreeSet,
-    sync::atomic::{AtomicI64, Ordering},
+    collections::{BTreeSet, HashSet},
+    sync::{LazyLock, Mutex},
     time::{Duration, Instant},
 };
 
@@ -112,11 +112,19 @@ pub(crate) fn all_told(answers: &[Answer]) -> String {
     words.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// A token that is no other's, signed now or up to five minutes ago.
+/// A token that is no other's, signed now or some seconds ago: what is signed with one key in one second is one token.
 pub(crate) fn fresh(credentials: &Credentials) -> String {
-    static NUMBER: AtomicI64 = AtomicI64::new(0);
-    let ago = SignedDuration::from_secs(NUMBER.fetch_add(1, Ordering::Relaxed) % 300);
-    token_for(credentials, CLUSTER_ID, Timestamp::now() - ago)
+    static SIGNED: LazyLock<Mutex<HashSet<(String, Timestamp)>>> = LazyLock::new(Mutex::default);
+    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
+    // Half a minute before it is over.
+    let seconds = (0..14 * 60 + 30).map(|ago| now - SignedDuration::from_secs(ago));
+    let mut signed = SIGNED.lock().unwrap();
+    let key = |time| (credentials.secret_access_key.clone(), time);
+    let time = seconds
+        .into_iter()
+        .find(|time| signed.insert(key(*time)))
+        .expect("tokens of these seconds are used up");
+    token_for(credentials, CLUSTER_ID, time)
 }
 
 /// So many different tokens of one principal.

@@ -115,7 +115,7 @@ async fn flood(server: &Server, forgery: Forgery) -> BTreeMap<u16, usize> {
 async fn short_of_memory_under_a_flood() {
     let mut table = Table::of("process: memory");
     let (emulator, principals) = emulator().await;
-    let bob = principals.user(ACCOUNT, "bob");
+    let carol = principals.user(ACCOUNT, "carol");
     // Before the server, so that it goes after it: it cannot as long as there is somebody in it.
     let cage = Cage::of(32 * 1024 * 1024);
     let mut setup = Setup::new(&emulator, MAPPED);
@@ -126,7 +126,7 @@ async fn short_of_memory_under_a_flood() {
     }
     let server = setup.start();
     let asking = Asking::of(&server);
-    asking.until_let_in(&fresh(&bob), "bob", Instant::now()).await;
+    asking.until_let_in(&fresh(&carol), "carol", Instant::now()).await;
 
     let id = server.id();
     let before = memory::anonymous(id);
@@ -138,25 +138,25 @@ async fn short_of_memory_under_a_flood() {
         }
     }));
     let begun = Instant::now();
-    let flood = flood(&server, Forgery::of(&token(&bob), &bob.access_key_id));
+    let flood = flood(&server, Forgery::of(&token(&carol), &carol.access_key_id));
     tokio::pin!(flood);
     let mut times = Vec::new();
-    // Bob comes ten times a second meanwhile.
+    // Carol comes ten times a second meanwhile.
     let told = loop {
-        let of_bob = async {
+        let of_carol = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
             let asked = Instant::now();
-            let answer = asking.about(&fresh(&bob)).await;
-            assert_eq!(name(&answer), Some("bob"), "{answer:?}");
+            let answer = asking.about(&fresh(&carol)).await;
+            assert_eq!(name(&answer), Some("carol"), "{answer:?}");
             asked.elapsed()
         };
         tokio::select! {
             told = &mut flood => break told,
-            time = of_bob => times.push(time),
+            time = of_carol => times.push(time),
         }
     };
     let ended = Instant::now();
-    asking.until_let_in(&fresh(&bob), "bob", ended).await;
+    asking.until_let_in(&fresh(&carol), "carol", ended).await;
     times.sort_unstable();
     let (count, median, most) = (times.len(), shown(times[times.len() / 2]), *seen.borrow());
     let codes: Vec<String> = told.iter().map(|(code, number)| format!("{number} times {code}")).collect();
@@ -164,7 +164,7 @@ async fn short_of_memory_under_a_flood() {
     table.add(
         &format!("{FORGED} forged tokens in {}; {limit}", shown(ended - begun)),
         format!(
-            "in as bob, {count} times of {count}, the median after {median}; memory of its own {before} KiB before, \
+            "in as carol, {count} times of {count}, the median after {median}; memory of its own {before} KiB before, \
              {most} KiB at most; resident {} KiB at most",
             memory::peak(id)
         ),

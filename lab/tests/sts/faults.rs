@@ -167,7 +167,8 @@ async fn its_admin_endpoint_is_this_machines_alone() {
 async fn nobody_vouches_for_certificates_with_a_flaw() {
     let (emulator, alice) = emulator().await;
     let client = client(&emulator, HOST);
-    let ask = async || client.get(Presigned::default().url(&alice)).header("x-k8s-aws-id", "test").send().await;
+    let ask =
+        async || client.get(Presigned::default().url(&alice)).header("x-k8s-aws-id", "test").send().await;
     assert_eq!(ask().await.unwrap().status(), 200);
     for (flaw, words) in [
         (Flaw::Expired, "Expired"),
