@@ -30,6 +30,7 @@ unit: ## Tests beside the code, properties included
 
 integration: assets ## The real binaries from outside, against the emulators and real clients
 	cargo test --locked -p arngate $(patsubst tests/%.rs,--test %,$(wildcard tests/*.rs))
+	cargo test --locked -p arngate --test fault_matrix -- --nocapture --test-threads 2
 	cargo test --locked -p arngate-lab --test demo --test ec2 --test load --test sts
 
 control-plane: assets ## A real etcd and kube-apiserver ask arngate

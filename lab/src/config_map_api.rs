@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! replace, delete ──▶ state ──▶ GET …/configmaps             the list, with its resourceVersion
-//!                       └─────▶ GET …/configmaps?watch=true   a JSON line an event, as they come
+//! expire, forbid ───────┘ └───▶ GET …/configmaps?watch=true   a JSON line an event, as they come
 //! ```
 
 use std::{
@@ -44,6 +44,10 @@ pub struct ConfigMapApi {
 #[derive(Debug, Clone, Default)]
 struct State {
     version: u64,
+    /// The oldest version from which a watch can go on.
+    oldest: u64,
+    /// Nobody may list or watch.
+    forbidden: bool,
     data: Option<BTreeMap<String, String>>,
 }
 
@@ -57,7 +61,7 @@ impl ConfigMapApi {
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let state = Arc::new(watch::Sender::new(State { version: 1, data: None }));
+        let state = Arc::new(watch::Sender::new(State { version: 1, ..State::default() }));
         let task = tokio::spawn(accept(listener, Arc::clone(&state)));
         Ok(Self { address, state, task })
     }
@@ -88,6 +92,21 @@ impl ConfigMapApi {
     /// Deletes aws-auth.
     pub fn delete(&self) {
         self.change(None);
+    }
+
+    /// Makes aws-auth hold `data`, and forgets how it came to that, as an API server does whose etcd was compacted:
+    /// watches are told 410, and never of the change.
+    pub fn expire(&self, data: BTreeMap<String, String>) {
+        self.state.send_modify(|state| {
+            state.version += 1;
+            state.oldest = state.version;
+            state.data = Some(data);
+        });
+    }
+
+    /// Refuses lists and new watches with 403 from now on, and ends those that there are; or takes them again.
+    pub fn forbid(&self, forbidden: bool) {
+        self.state.send_modify(|state| state.forbidden = forbidden);
     }
 
     fn change(&self, data: Option<BTreeMap<String, String>>) {
@@ -128,12 +147,13 @@ async fn accept(listener: TcpListener, state: Arc<watch::Sender<State>>) {
 
 fn answer(request: &Request<Incoming>, state: &watch::Sender<State>) -> Response<Body> {
     let not_found = |message: &str| {
-        let status = json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "NotFound",
-            "message": message, "code": 404,
-        });
-        reply(StatusCode::NOT_FOUND, whole(&status))
+        reply(StatusCode::NOT_FOUND, whole(&failure(StatusCode::NOT_FOUND, "NotFound", message)))
     };
+    if state.borrow().forbidden {
+        let message =
+            "configmaps \"aws-auth\" is forbidden: User \"arngate\" cannot list resource \"configmaps\"";
+        return reply(StatusCode::FORBIDDEN, whole(&failure(StatusCode::FORBIDDEN, "Forbidden", message)));
+    }
     if request.method() == Method::GET && request.uri().path() == format!("{PATH}/aws-auth") {
         let now = state.borrow().clone();
         return match object(&now) {
@@ -166,21 +186,41 @@ fn answer(request: &Request<Incoming>, state: &watch::Sender<State>) -> Response
     reply(StatusCode::OK, whole(&list))
 }
 
-/// Every change after version `since`, for `lasting`; changes that come faster than they are read are one.
+fn failure(code: StatusCode, reason: &str, message: &str) -> Value {
+    json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": reason,
+        "message": message, "code": code.as_u16(),
+    })
+}
+
+/// Every change after version `since`, for `lasting`; changes that come faster than they are read are one. Where the
+/// way from there is forgotten, that is said, and nothing else.
 fn events(state: &watch::Sender<State>, since: u64, lasting: Duration) -> Body {
     let mut changes = state.subscribe();
     if changes.borrow().version > since {
         changes.mark_changed();
     }
     let deadline = tokio::time::Instant::now() + lasting;
-    let lines = stream::unfold(changes, move |mut changes| async move {
+    // What was seen last; `None` where the watch has ended.
+    let watch = (changes, Some(since));
+    let lines = stream::unfold(watch, move |(mut changes, seen)| async move {
+        let seen = seen?;
         tokio::time::timeout_at(deadline, changes.changed()).await.ok()?.ok()?;
         let now = changes.borrow_and_update().clone();
-        let event = match object(&now) {
-            Some(object) => json!({"type": "MODIFIED", "object": object}),
-            None => json!({"type": "DELETED", "object": metadata(&now)}),
+        if now.forbidden {
+            return None;
+        }
+        let (event, seen) = if now.oldest > seen {
+            let message = format!("too old resource version: {seen} ({})", now.oldest);
+            (json!({"type": "ERROR", "object": failure(StatusCode::GONE, "Expired", &message)}), None)
+        } else {
+            let event = match object(&now) {
+                Some(object) => json!({"type": "MODIFIED", "object": object}),
+                None => json!({"type": "DELETED", "object": metadata(&now)}),
+            };
+            (event, Some(now.version))
         };
-        Some((Ok(Frame::data(Bytes::from(format!("{event}\n")))), changes))
+        Some((Ok(Frame::data(Bytes::from(format!("{event}\n")))), (changes, seen)))
     });
     BodyExt::boxed_unsync(StreamBody::new(lines.boxed()))
 }

@@ -24,7 +24,7 @@ const WATCH_SECONDS: u32 = 120;
 pub(super) const QUIET: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 15);
 /// How long a list, or each page of one, may take.
 const LIST_TIMEOUT: Duration = Duration::from_secs(15);
-/// The longest wait between two tries, before jitter.
+/// The longest wait between two tries.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 /// How long changes are gathered before they are put in force together, so that a thousand objects applied at once
 /// are not a thousand indexes made.
@@ -168,7 +168,8 @@ async fn follow<K>(
 fn patience() -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(500))
-        .with_max_delay(MAX_WAIT)
+        // Jitter adds up to as much again.
+        .with_max_delay(MAX_WAIT / 2)
         .with_factor(2.0)
         .with_jitter()
         .without_max_times()
@@ -273,6 +274,16 @@ mod tests {
         let half = stream::iter([Event::Init, Event::InitApply(1)]);
         let (seen, _) = follow_all(half).await;
         assert!(seen.settled.is_empty());
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_the_longest() {
+        for _ in 0..100 {
+            let waits: Vec<Duration> = patience().take(20).collect();
+            assert!(waits[0] >= Duration::from_millis(500) && waits[0] < Duration::from_secs(1), "{waits:?}");
+            assert!(waits.iter().all(|wait| *wait <= MAX_WAIT), "{waits:?}");
+            assert!(waits[10..].iter().all(|wait| *wait >= MAX_WAIT / 2), "{waits:?}");
+        }
     }
 
     #[test]

@@ -55,9 +55,11 @@ pub fn token_for(credentials: &Credentials, cluster_id: &str, time: Timestamp) -
         .to_owned()
 }
 
-/// A command of the binary under test that sees no AWS or proxy setting of whoever runs the tests.
+/// A command of the binary under test that sees no AWS or proxy setting of whoever runs the tests. `ARNGATE_BINARY` names
+/// another build of it.
 pub fn arngate() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_arngate"));
+    let binary = std::env::var_os("ARNGATE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_arngate").into());
+    let mut command = Command::new(binary);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("AWS_EC2_METADATA_DISABLED", "true").stdin(Stdio::null());
     command
@@ -125,7 +127,7 @@ impl Setup {
         let child = spawn(&file, &args, &env, prelude, &log);
         let (url, health) = (String::new(), String::new());
         let mut server = Server { child, folder, args, env, prelude, log, url, health };
-        server.wait_until_it_listens();
+        server.wait_until_it_listens(0);
         server
     }
 }
@@ -166,14 +168,13 @@ pub struct Server {
 }
 
 impl Server {
-    fn wait_until_it_listens(&mut self) {
-        let lines_before = self.log_lines().iter().filter(|line| line["message"] == "stopped").count();
+    /// Waits until it has listened more often than `before`.
+    fn wait_until_it_listens(&mut self, before: usize) {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let lines = self.log_lines();
             let last = |message: &str| lines.iter().rev().find(|line| line["message"] == message).cloned();
-            let starts = lines.iter().filter(|line| line["message"] == "listening").count();
-            if let (Some(listening), true) = (last("listening"), starts > lines_before) {
+            if let (Some(listening), true) = (last("listening"), self.starts() > before) {
                 self.url = listening["url"].as_str().map(str::to_owned).unwrap();
                 if let Some(health) = last("health checks") {
                     let port = health["address"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
@@ -281,11 +282,28 @@ impl Server {
     pub fn restart(&mut self) {
         self.signal("TERM");
         assert!(self.wait().success());
+        self.start_again();
+    }
+
+    /// Ends it with KILL, as a crash does.
+    pub fn crash(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it anew, after its end, on the same files and the same port.
+    pub fn start_again(&mut self) {
+        let before = self.starts();
         let port = self.url.rsplit(':').next().unwrap().split('/').next().unwrap().to_owned();
         let mut args = self.args.clone();
         args.extend(["--port".to_owned(), port]);
         self.child = spawn(&self.path("config.yaml"), &args, &self.env, self.prelude, &self.log);
-        self.wait_until_it_listens();
+        self.wait_until_it_listens(before);
+    }
+
+    /// How often it has listened so far.
+    fn starts(&self) -> usize {
+        self.log_lines().iter().filter(|line| line["message"] == "listening").count()
     }
 }
 

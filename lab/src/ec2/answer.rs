@@ -40,12 +40,6 @@ impl Answer {
         }
     }
 
-    /// The same answer with so many blanks behind it: whole for a reader without a bound.
-    pub(crate) fn oversized(mut self, by: usize) -> Self {
-        self.body.push_str(&" ".repeat(by));
-        self
-    }
-
     pub(crate) fn into_response(self) -> Response<Bytes> {
         let mut response = Response::new(Bytes::from(self.body));
         *response.status_mut() = self.status;

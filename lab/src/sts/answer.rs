@@ -71,12 +71,6 @@ impl Answer {
         Self { status, format, request_id, body }
     }
 
-    /// The same answer with so many blanks before it: whole for a reader without a bound.
-    pub(super) fn oversized(mut self, by: usize) -> Self {
-        self.body.insert_str(0, &" ".repeat(by));
-        self
-    }
-
     pub(super) fn into_response(self) -> Response<Bytes> {
         let mut response = Response::new(Bytes::from(self.body));
         *response.status_mut() = self.status;

@@ -34,7 +34,8 @@ impl Ca {
     /// # Errors
     /// If keys can't be made.
     pub fn generate(common_name: &str) -> Result<Self, Error> {
-        let mut params = params(common_name);
+        // From a day ago, for clients whose clock is behind.
+        let mut params = params(common_name, -1, DAYS);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         Ok(Self {
@@ -55,7 +56,20 @@ impl Ca {
     /// # Errors
     /// If a name is none that a certificate can hold.
     pub fn issue(&self, names: &[&str]) -> Result<Arc<CertifiedKey>, Error> {
-        let mut params = params(names.first().unwrap_or(&"server"));
+        self.issue_within(names, -1, DAYS)
+    }
+
+    /// Issues what [`Ca::issue`] does, over since yesterday.
+    ///
+    /// # Errors
+    /// If a name is none that a certificate can hold.
+    pub fn issue_expired(&self, names: &[&str]) -> Result<Arc<CertifiedKey>, Error> {
+        self.issue_within(names, -30, -1)
+    }
+
+    /// From and until are days from today.
+    fn issue_within(&self, names: &[&str], from: i64, until: i64) -> Result<Arc<CertifiedKey>, Error> {
+        let mut params = params(names.first().unwrap_or(&"server"), from, until);
         params.subject_alt_names =
             CertificateParams::new(names.iter().copied().map(String::from).collect::<Vec<_>>())?
                 .subject_alt_names;
@@ -72,17 +86,17 @@ impl Ca {
     }
 }
 
-/// A certificate's name and time, which begins a day ago for clients whose clock is behind.
-fn params(common_name: &str) -> CertificateParams {
+/// A certificate's name and time, in days from today.
+fn params(common_name: &str, from: i64, until: i64) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     // A common name has at most 64 characters.
     let common_name: String = common_name.chars().take(64).collect();
     params.distinguished_name.push(DnType::CommonName, common_name);
     let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
-    let (year, month, day) = days_from(today, -1);
+    let (year, month, day) = days_from(today, from);
     params.not_before = date_time_ymd(year, month, day);
-    let (year, month, day) = days_from(today, DAYS);
+    let (year, month, day) = days_from(today, until);
     params.not_after = date_time_ymd(year, month, day);
     params
 }

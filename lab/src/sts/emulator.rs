@@ -7,7 +7,6 @@ use std::{
 
 use rustls::{ServerConfig, crypto::aws_lc_rs};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
@@ -18,8 +17,8 @@ use super::{
     files::{Directory, write_private},
     log::StsLog,
     proxy,
-    resolver::Resolver,
-    server::{self, Server},
+    resolver::{Flaw, Resolver},
+    server::{self, Front, Server},
     service::Sts,
 };
 use crate::ec2::{Ec2, Instances};
@@ -99,10 +98,10 @@ impl EmulatorBuilder {
     /// If it can't listen, or a certificate or file can't be made.
     pub async fn start(self) -> Result<Emulator, Error> {
         let directory = Directory::open(self.directory)?;
-        let ca = Arc::new(Ca::generate("arngate-lab STS emulator")?);
+        let ca = Arc::new(Ca::generate(super::CA_NAME)?);
         let ca_file = directory.path().join("ca.pem");
         write_private(&ca_file, &ca.pem())?;
-        let tls = TlsAcceptor::from(Arc::new(tls_config(Arc::clone(&ca))?));
+        let front = Front::new(tls_config(Resolver::new(Arc::clone(&ca), None)?)?);
 
         let (listener, address) = listen(self.listen).await?;
         let (proxy_listener, proxy_address) = listen(self.proxy).await?;
@@ -118,11 +117,12 @@ impl EmulatorBuilder {
             faults: Faults::default(),
             log: StsLog::default(),
             request_ids: RequestIds::default(),
+            front,
         });
         server.faults.apply(self.conditions);
 
         let stop = CancellationToken::new();
-        tokio::spawn(server::serve(listener, tls, Arc::clone(&server), stop.clone()));
+        tokio::spawn(server::serve(listener, Arc::clone(&server), stop.clone()));
         tokio::spawn(proxy::serve(proxy_listener, address, stop.clone()));
         let admin_address = admin.map(|(listener, address)| {
             tokio::spawn(admin::serve(listener, Arc::clone(&server), stop.clone()));
@@ -239,6 +239,16 @@ impl Emulator {
         &self.server.faults
     }
 
+    /// Has certificates have this flaw from now on, and ends the connections that there are; `None` has them be good
+    /// again.
+    ///
+    /// # Errors
+    /// If a certificate can't be made.
+    pub fn flaw_certificates(&self, flaw: Option<Flaw>) -> Result<(), Error> {
+        self.server.front.replace(tls_config(Resolver::new(Arc::clone(&self.ca), flaw)?)?);
+        Ok(())
+    }
+
     /// What it has seen, in numbers.
     #[must_use]
     pub fn seen(&self) -> Seen {
@@ -313,11 +323,11 @@ impl Emulator {
     }
 }
 
-fn tls_config(ca: Arc<Ca>) -> Result<ServerConfig, Error> {
+fn tls_config(resolver: Resolver) -> Result<ServerConfig, Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Resolver::new(ca)?));
+        .with_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

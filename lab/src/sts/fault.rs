@@ -37,7 +37,7 @@ pub enum Fault {
     SlowBody(Duration),
     /// HTTP 302 to this URL.
     Redirect(String),
-    /// The answer that would have been given, with so many blanks before it.
+    /// The answer that would have been given, with so many blanks behind it: whole for a reader without a bound.
     Oversized(usize),
     /// HTTP 200 with this content type and body.
     Body(String, Bytes),

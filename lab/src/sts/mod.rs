@@ -67,4 +67,8 @@ pub use fault::{
 pub use log::{Record, Seen};
 pub use principals::{KeyStatus, Principal, Principals};
 pub use principals_file::PrincipalsError;
+pub use resolver::Flaw;
 pub use trust::{TrustPolicies, TrustPolicy};
+
+/// What an emulator's CA is called.
+const CA_NAME: &str = "arngate-lab STS emulator";

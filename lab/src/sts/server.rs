@@ -3,12 +3,12 @@ use std::{
     convert::Infallible,
     error::Error,
     future::poll_fn,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
@@ -18,6 +18,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::fmt::rfc2822::DateTimePrinter;
+use rustls::ServerConfig;
 use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
@@ -47,6 +48,8 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 const BODY_LIMIT: usize = 64 * 1024;
 /// In how many pieces a slow body comes.
 const SLOW_PIECES: usize = 16;
+/// A piece of what makes a body too long.
+static BLANKS: [u8; 16 * 1024] = [b' '; 16 * 1024];
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -59,6 +62,28 @@ pub(super) struct Server {
     pub(super) faults: Faults,
     pub(super) log: StsLog,
     pub(super) request_ids: RequestIds,
+    pub(super) front: Front,
+}
+
+/// What connections begin with, and what ends them.
+#[derive(Debug)]
+pub(super) struct Front(Mutex<(Arc<ServerConfig>, CancellationToken)>);
+
+impl Front {
+    pub(super) fn new(tls: ServerConfig) -> Self {
+        Self(Mutex::new((Arc::new(tls), CancellationToken::new())))
+    }
+
+    /// Has new connections begin with `tls`, which resumes no older session, and ends those that there are.
+    pub(super) fn replace(&self, tls: ServerConfig) {
+        let (_, old) = std::mem::replace(&mut *self.state(), (Arc::new(tls), CancellationToken::new()));
+        old.cancel();
+    }
+
+    // Every change is one assignment.
+    fn state(&self) -> MutexGuard<'_, (Arc<ServerConfig>, CancellationToken)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a service says to a request.
@@ -81,13 +106,15 @@ struct Whole<'a> {
 struct Reset;
 
 /// Serves until `stop`; then connections end at once.
-pub(super) async fn serve(
-    listener: TcpListener,
-    tls: TlsAcceptor,
-    server: Arc<Server>,
-    stop: CancellationToken,
-) {
-    accept(listener, stop, |stream| connection(stream, tls.clone(), Arc::clone(&server))).await;
+pub(super) async fn serve(listener: TcpListener, server: Arc<Server>, stop: CancellationToken) {
+    accept(listener, stop, |stream| {
+        let (tls, end) = server.front.state().clone();
+        let serve = connection(stream, TlsAcceptor::from(tls), Arc::clone(&server));
+        async move {
+            end.run_until_cancelled_owned(serve).await;
+        }
+    })
+    .await;
 }
 
 async fn connection(stream: TcpStream, tls: TlsAcceptor, server: Arc<Server>) {
@@ -154,14 +181,13 @@ impl Server {
         if let Fault::Delay(delay) = fault {
             sleep(delay).await;
         }
-        let oversized = if let Fault::Oversized(by) = fault { by } else { 0 };
         let id = self.request_ids.next();
         let mut response = match said {
             Said::Sts(result) => {
                 let format = Format::of(head.headers.get(header::ACCEPT));
-                Answer::new(&result, format, id).oversized(oversized).into_response()
+                Answer::new(&result, format, id).into_response()
             }
-            Said::Ec2(result) => ec2::Answer::new(&result, &id).oversized(oversized).into_response(),
+            Said::Ec2(result) => ec2::Answer::new(&result, &id).into_response(),
         };
         // By its own clock, as everything that it says of time.
         if let Ok(date) = DateTimePrinter::new().timestamp_to_rfc9110_string(&self.sts.access.clock.now())
@@ -171,6 +197,7 @@ impl Server {
         }
         Ok(match fault {
             Fault::SlowBody(lasting) => response.map(|body| slowly(body, lasting)),
+            Fault::Oversized(by) => response.map(|body| padded(body, by)),
             _ => response.map(whole),
         })
     }
@@ -279,6 +306,16 @@ async fn no_answer(fault: Fault) -> Result<Response<Body>, Reset> {
 
 fn whole(body: Bytes) -> Body {
     Full::new(body).boxed_unsync()
+}
+
+/// A body with so many blanks behind it, of which one piece is in memory however many they are.
+fn padded(body: Bytes, blanks: usize) -> Body {
+    let piece = Bytes::from_static(&BLANKS);
+    let pieces = stream::unfold(blanks, move |left| {
+        let piece = piece.slice(..left.min(BLANKS.len()));
+        async move { (left > 0).then(|| (Ok(Frame::data(piece.clone())), left - piece.len())) }
+    });
+    StreamBody::new(stream::iter([Ok(Frame::data(body))]).chain(pieces)).boxed_unsync()
 }
 
 /// A body that comes in pieces, the last after `lasting`.

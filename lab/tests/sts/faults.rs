@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use arngate_lab::sts::{Conditions, Emulator, Fault, FaultPlan, Principals};
+use arngate_lab::sts::{Conditions, Emulator, Fault, FaultPlan, Flaw, Principals};
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::timeout;
@@ -85,10 +85,11 @@ async fn redirects_lead_where_they_are_told_to() {
 #[tokio::test]
 async fn bodies_are_huge_or_nonsense() {
     let (emulator, alice) = emulator().await;
-    emulator.faults().set(Fault::Oversized(1 << 20));
+    let usual = Presigned::default().send(&emulator, &alice).await.body.len();
+    emulator.faults().set(Fault::Oversized(1_000_000));
     let answer = Presigned::default().send(&emulator, &alice).await;
     assert_eq!(answer.status, 200);
-    assert!(answer.body.len() > 1 << 20 && answer.element("Arn").starts_with("arn:"));
+    assert!(answer.body.len() == usual + 1_000_000 && answer.element("Arn").starts_with("arn:"));
 
     emulator.faults().set(Fault::Body("text/plain".to_owned(), Bytes::from_static(b"what?")));
     let answer = Presigned::default().send(&emulator, &alice).await;
@@ -160,4 +161,25 @@ async fn its_admin_endpoint_is_this_machines_alone() {
     let everywhere = "0.0.0.0:0".parse().unwrap();
     let refused = Emulator::builder().admin(everywhere).start().await.unwrap_err();
     assert!(refused.to_string().contains("loopback"), "{refused}");
+}
+
+#[tokio::test]
+async fn nobody_vouches_for_certificates_with_a_flaw() {
+    let (emulator, alice) = emulator().await;
+    let client = client(&emulator, HOST);
+    let ask =
+        async || client.get(Presigned::default().url(&alice)).header("x-k8s-aws-id", "test").send().await;
+    assert_eq!(ask().await.unwrap().status(), 200);
+    for (flaw, words) in [
+        (Flaw::Expired, "Expired"),
+        (Flaw::OtherName, "NotValidForName"),
+        (Flaw::UnknownIssuer, "BadSignature"),
+    ] {
+        // The connection that there is ends, and its session is not resumed.
+        emulator.flaw_certificates(Some(flaw)).unwrap();
+        let error = ask().await.unwrap_err();
+        assert!(error.is_connect() && format!("{error:?}").contains(words), "{flaw:?}: {error:?}");
+        emulator.flaw_certificates(None).unwrap();
+        assert_eq!(ask().await.unwrap().status(), 200);
+    }
 }

@@ -192,7 +192,8 @@ fn is_invalid(error: &kube::Error) -> bool {
 fn patience() -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_secs(1))
-        .with_max_delay(MAX_WAIT)
+        // Jitter adds up to as much again.
+        .with_max_delay(MAX_WAIT / 2)
         .with_factor(2.0)
         .with_jitter()
         .without_max_times()
