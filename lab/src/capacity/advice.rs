@@ -1,7 +1,7 @@
 use super::{
     Cluster, Forecast, Question, Settings,
     cluster::NODE_LEASE,
-    model::{calls, of_a_token},
+    model::{calls, comebacks, of_a_token},
 };
 
 /// How much of one CPU an arngate may take on a control-plane node before that is told.
@@ -123,14 +123,19 @@ fn together(question: &Question) -> Option<String> {
     let Cluster { nodes, people, .. } = question.cluster;
     // So few never ask for more than that at once.
     let ever = f64::from(nodes) + f64::from(people);
-    (all > left && ever > left).then(|| {
-        format!(
-            "All arngates together may ask STS {all:.0} times a second, and the account has {left:.0}: beyond that STS \
-             throttles, for the account's other programs too, until each arngate has slowed down. --sts-qps {:.0} keeps \
-             them below it.",
-            (left / arngates).floor().max(1.0)
-        )
-    })
+    if all <= left || ever <= left {
+        return None;
+    }
+    let part = (left / arngates).floor().max(1.0);
+    let settings = Settings { qps: Some(part), burst: part, ..question.settings };
+    let [.., strangers] = comebacks(&Question { settings, ..*question });
+    let seconds = strangers.seconds.map_or("ever".to_owned(), |seconds| format!("{seconds:.0} s"));
+    Some(format!(
+        "All arngates together may ask STS {all:.0} times a second, and the account has {left:.0}: beyond that STS \
+         throttles until each arngate has slowed down, which each does by itself. Where the account's other programs \
+         must not feel it, --sts-qps {part:.0} --sts-burst {part:.0} keeps all of them below it; when nobody is known, \
+         everybody is let in within {seconds} then."
+    ))
 }
 
 fn places(question: &Question, forecast: &Forecast) -> Option<String> {

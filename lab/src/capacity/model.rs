@@ -190,7 +190,7 @@ fn poisson_quantile(mean: f64, quantile: f64) -> f64 {
     number
 }
 
-fn comebacks(question: &Question) -> [Comeback; 2] {
+pub(super) fn comebacks(question: &Question) -> [Comeback; 2] {
     let Question { cluster, settings, .. } = question;
     let part = 1.0 / f64::from(cluster.apiservers.get());
     let (nodes, people) = (f64::from(cluster.nodes) * part, f64::from(cluster.people) * part);

@@ -112,6 +112,10 @@ fn what_is_enough_is_told_and_what_is_not() {
     assert!(advice(&many).contains("--sts-cache-ttl 900"));
     let none_left = Question { sts: Sts { others: 600.0, ..Sts::default() }, ..question(10, 0, 1) };
     assert!(advice(&none_left).contains("no STS calls left"), "{}", advice(&none_left));
+    let three = question(15_000, 0, 3);
+    // At a sixth of the quota for each: 100 at once, and 100 a second of 5,000.
+    assert!(advice(&three).contains("--sts-qps 200 --sts-burst 200"), "{}", advice(&three));
+    assert!(advice(&three).contains("let in within 49 s"), "{}", advice(&three));
     let one = question(15_000, 0, 1);
     assert!(advice(&one).contains("longer than a node's lease"), "{}", advice(&one));
     assert!(advice(&one).contains("--sts-cache-size 16384"), "{}", advice(&one));
