@@ -141,10 +141,13 @@ fn names(texts: &[&str], whom: &Whom) -> bool {
 fn as_it_stands(items: &[Node], has: &BTreeSet<Entry>, text: &str) {
     assert_eq!(items.len(), has.len(), "{has:?} of\n{text}");
     for item in items {
+        // A field without a value says nothing, also beside one that has one.
         let field = |name: &str| {
-            let mut fields = item.as_mapping().into_iter().flatten();
+            let is_it = |key: &Node| key.as_str().is_some_and(|key| key.eq_ignore_ascii_case(name));
+            let fields = item.as_mapping().into_iter().flatten().map(|(key, value)| (key, value));
             fields
-                .find(|(key, _)| key.as_str().is_some_and(|key| key.eq_ignore_ascii_case(name)))
+                .filter(|(key, value)| is_it(key) && value.value != Value::Null)
+                .last()
                 .map(|(_, value)| value)
         };
         let username = field("username").and_then(Node::as_str);
