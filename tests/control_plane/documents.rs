@@ -144,7 +144,7 @@ async fn the_examples_of_docs_aws_auth_work_as_written() {
     let at_the_desk = block(&page, "arngate lint aws-auth.yaml");
     let lines: Vec<&str> = at_the_desk.lines().collect();
     let told = [
-        (0, "0 errors, 0 warnings; 1 mappings"),
+        (0, "0 errors, 0 warnings; 1 mapping"),
         (0, "0 errors"),
         (0, ""),
         (3, "bob"),
