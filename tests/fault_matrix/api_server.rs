@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, time::Instant};
 
-use arngate::mapping::Saved;
+use arngate::mapping::{Saved, Snapshot};
 use arngate_lab::{
     config_map_api::ConfigMapApi,
     sts::{Credentials, Emulator, Principals},
@@ -94,7 +94,8 @@ impl Scene {
     /// Waits until what is on disk is whole, and has this in it.
     pub(crate) async fn wait_for_snapshot(&self, with: &str) {
         let file = self.server.path("state/aws-auth.snapshot");
-        let is_good = |text: String| text.contains(with) && Saved::from_text(&text, CLUSTER_ID).is_ok();
+        let is_good =
+            |text: String| text.contains(with) && Saved::<Snapshot>::from_text(&text, CLUSTER_ID).is_ok();
         until("the snapshot", async || fs::read_to_string(&file).is_ok_and(is_good)).await;
     }
 

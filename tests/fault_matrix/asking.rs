@@ -139,7 +139,7 @@ pub(crate) fn forger(of: &Credentials) -> Credentials {
 
 /// A time as it stands in the table.
 pub(crate) fn shown(time: Duration) -> String {
-    if time < Duration::from_millis(1000) {
+    if time < Duration::from_secs(1) {
         format!("{} ms", time.as_millis())
     } else {
         format!("{:.1} s", time.as_secs_f64())

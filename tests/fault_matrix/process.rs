@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     api_server::{Scene, users},
     asking::{Asking, MAPPED, forger, fresh, name, shown, told, until},
-    support::{ACCOUNT, Answer, Setup, emulator},
+    support::{ACCOUNT, Setup, emulator},
     table::Table,
 };
 
@@ -38,8 +38,8 @@ async fn killed_in_the_middle_of_writing_the_snapshot() {
     let mut others = String::new();
     while torn < 5 && rounds < 20 {
         rounds += 1;
-        let least = last;
-        scene.wait_for_snapshot(&format!("\"bob-{least}\"")).await;
+        let oldest = last;
+        scene.wait_for_snapshot(&format!("\"bob-{oldest}\"")).await;
         // One edit after the other, until a kill meets a write.
         let editing = async {
             loop {
@@ -69,7 +69,7 @@ async fn killed_in_the_middle_of_writing_the_snapshot() {
         slowest = slowest.max(asking.until("bob", &token, started, |answer| name(answer).is_some()).await);
         let answer = asking.about(&token).await;
         let number: usize = name(&answer).unwrap().strip_prefix("bob-").unwrap().parse().unwrap();
-        assert!((least..=last).contains(&number), "{number} is none of {least} to {last}");
+        assert!((oldest..=last).contains(&number), "{number} is none of {oldest} to {last}");
         assert!(!scene.server.log_text().contains("cannot be used, and is ignored"), "a damaged snapshot");
         others = scene.others().await;
         scene.line.restore();

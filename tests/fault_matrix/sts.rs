@@ -1,6 +1,7 @@
 //! STS, and the way to it.
 
 use std::{
+    fmt::Write as _,
     fs,
     time::{Duration, Instant},
 };
@@ -142,7 +143,7 @@ fn billion_laughs() -> String {
     let mut entities = "<!ENTITY a0 \"bob\">".to_owned();
     for level in 1..10 {
         let tenfold = format!("&a{};", level - 1).repeat(10);
-        entities.push_str(&format!("<!ENTITY a{level} \"{tenfold}\">"));
+        let _ = write!(entities, "<!ENTITY a{level} \"{tenfold}\">");
     }
     let arn = "arn:aws:iam::111122223333:user/&a9;";
     format!("<!DOCTYPE GetCallerIdentityResponse [{entities}]>{}", identity(arn, ACCOUNT))
