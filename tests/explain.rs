@@ -187,8 +187,7 @@ verdict: arn:aws:sts::111122223333:assumed-role/Admin/a@x.org is let in as admin
     fs::write(folder.path().join("misspelt.yaml"), misspelt).unwrap();
     let args = ["explain", "--aws-auth", "misspelt.yaml", "arn:aws:iam::111122223333:role/Admin"];
     let (code, stdout, _) = run(folder.path(), &args);
-    let told =
-        "\n  {{SesionName}} is no template, and stays as it is; did you mean {{SessionName}}?\nverdict: ";
+    let told = "\n  {{SesionName}} is no template, and stays as it is; did you mean {{SessionName}}?\n";
     assert!(code == 0 && stdout.contains(told), "{stdout}");
     let all = ["--aws-auth", "a.yaml", "--iam-identity-mappings", "o.yaml", "--dynamic-file", "d.json"];
     let of = |arn: &str| explain(folder.path(), &[&[arn], &all[..]].concat());
