@@ -121,7 +121,7 @@ async fn what_is_no_request_of_its_gets_stss_errors() {
     let (emulator, _) = emulator().await;
     let client = client(&emulator, HOST);
     for (query, expected) in [
-        ("", (400, "MissingAction")),
+        ("?Version=2011-06-15", (400, "MissingAction")),
         ("?Action=GetCallerIdentity", (400, "InvalidAction")),
         ("?Action=DeleteUser&Version=2011-06-15", (400, "InvalidAction")),
         ("?Action=GetCallerIdentity&Version=2011-06-15", (403, "MissingAuthenticationToken")),
@@ -135,6 +135,17 @@ async fn what_is_no_request_of_its_gets_stss_errors() {
         assert_eq!(answer.verdict(), expected, "{query}: {answer:?}");
         assert_eq!(answer.element("Type"), "Sender");
     }
+}
+
+#[tokio::test]
+async fn a_request_for_nothing_leads_to_the_product_page_and_is_no_call() {
+    let (emulator, _) = emulator().await;
+    let answer = get(&client(&emulator, HOST), &format!("https://{HOST}/"), "test").await;
+    assert_eq!(
+        (answer.status, answer.headers["location"].as_bytes()),
+        (302, &b"https://aws.amazon.com/iam"[..])
+    );
+    assert_eq!((emulator.pings(), emulator.calls()), (1, 0));
 }
 
 #[tokio::test]
