@@ -4,8 +4,8 @@
 //! review that is queued behind it. To read a long list takes a worker's while; so does to take apart what was in force
 //! before it: 100,000 mappings are some half a million pieces of memory to be given back.
 //!
-//! What can be done elsewhere is done on one thread, one piece of work after the other. The C library keeps memory by
-//! thread: what one reload leaves behind on it, the next one uses.
+//! What can be done elsewhere is done on one thread, one piece of work after the other. Allocators keep memory by thread:
+//! what one reload leaves behind on it, the next one uses.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
