@@ -56,7 +56,7 @@ parts: ## Times of the parts and the whole of a verification, and what it alloca
 floor: ## CPU of a verification beside a server that only decodes and forwards
 	cargo bench --locked -p arngate --bench floor
 
-instructions: ## Count instructions of the parts; more than the limits in benches/instructions.rs fails (needs Valgrind)
+instructions: ## Count instructions of the parts; over 5 % more than in the last run fails (needs Valgrind)
 	lab/instructions
 
 compare: assets build ## Measure arngate beside aws-iam-authenticator (some ten minutes, an idle machine)
